@@ -1,0 +1,1 @@
+"""draftmesh: lossless speculative decoding over a network, across tokenizers."""

@@ -1,0 +1,1 @@
+"""The shared language of draftmesh: values, errors and Protocols. Standard library only."""

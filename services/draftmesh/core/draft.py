@@ -1,0 +1,112 @@
+"""The values that travel on a session's stream to its drafter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from draftmesh.core.errors import MalformedBlockError
+from draftmesh.core.evidence import Evidence
+from draftmesh.core.fence import Fence
+from draftmesh.core.sampling import Method, NoiseKey, SamplingParams
+from draftmesh.core.text import Item, TextPrefix, items_length
+
+
+@dataclass(frozen=True, slots=True)
+class DraftOpen:
+    """First message to a drafter: the context to draft for, and how."""
+
+    session_id: str
+    fence: Fence
+    context: tuple[Item, ...]
+    """What precedes the generation: the prompt."""
+
+    committed: tuple[Item, ...]
+    """What is generated already, when a session moves to this drafter; byte offsets count from its start."""
+
+    sampling: SamplingParams
+    noise_key: NoiseKey
+    method: Method
+    max_ahead_tokens: int
+    """Drafter tokens at most beyond the last commit."""
+
+    target_vocabulary_digest: bytes = b""
+    """Names a registered target vocabulary; needed by methods whose proposals are target ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What the target has settled since the commit before."""
+
+    commit_seq: int
+    """Minted by the coordinator, counting from 1; Open counts as 0."""
+
+    offset: int
+    """Byte offset where ``items`` start: the length of everything committed before."""
+
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A run of draft tokens, streamed as soon as it is drawn."""
+
+    commit_seq: int
+    """The newest commit that the drafter had applied when it drew this."""
+
+    start: TextPrefix
+    """The generated text before the block, as the drafter believes it."""
+
+    items: tuple[Item, ...]
+    """One item a draft token: its bytes, or its role."""
+
+    paused: bool = False
+    """No more text follows before the next commit (the draft ended or is ``max_ahead`` long)."""
+
+    target_ids: tuple[int, ...] = ()
+    """One a draft token, for methods whose proposals are target ids; else empty."""
+
+    evidence: Evidence | None = None
+
+    @property
+    def end(self) -> TextPrefix:
+        """The text after the block."""
+        return self.start.extend(self.items)
+
+    @property
+    def length(self) -> int:
+        """Bytes of text in the block."""
+        return items_length(self.items)
+
+
+def split_block(text: bytes, lengths: tuple[int, ...]) -> tuple[bytes, ...]:
+    """Cut a block's text into its tokens.
+
+    Raises:
+        MalformedBlockError: the lengths do not add up to the text's, or one is negative.
+    """
+    if any(length < 0 for length in lengths) or sum(lengths) != len(text):
+        raise MalformedBlockError(f"token byte lengths add up to {sum(lengths)}, but the block has {len(text)} bytes")
+    pieces, position = [], 0
+    for length in lengths:
+        pieces.append(text[position : position + length])
+        position += length
+    return tuple(pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluate:
+    """Asks the drafter for ψ of sequences of target tokens that would follow a prefix (``slrs``)."""
+
+    evaluation_id: int
+    prefix: TextPrefix
+    sequences: tuple[tuple[int, ...], ...]
+    """Target token ids; ψ of a sequence is the probability that the draft translates to it first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """The answer to :class:`Evaluate`."""
+
+    evaluation_id: int
+    psi: tuple[float, ...]
+    """One for each sequence; empty when the drafter no longer has that prefix."""
