@@ -1,0 +1,62 @@
+# Everything runs in .venv, made here from pyproject.toml and constraints.txt; a fresh machine needs Python 3.11+ and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+BASE := origin/main
+
+.PHONY: help install demo test lossless check lint types imports drift proto format bench clean
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group dev -e .
+	touch $(INSTALLED)
+
+install: $(INSTALLED) ## Make the virtual environment
+
+demo: $(INSTALLED) ## Run the main job: a large target, helped by a small drafter with another tokenizer
+	$(BIN)/draftmesh demo
+
+test: $(INSTALLED) ## Run the tests
+	$(BIN)/python -m pytest -q
+
+lossless: $(INSTALLED) ## Run the lossless suite alone
+	$(BIN)/python -m pytest -q tests/lossless
+
+check: lint types imports drift ## Lint, types, import rules, generated code
+
+lint: $(INSTALLED)
+	$(BIN)/ruff format --check services tests
+	$(BIN)/ruff check services tests
+	$(BIN)/buf lint proto
+
+types: $(INSTALLED)
+	$(BIN)/mypy services/draftmesh tests/helpers
+
+imports: $(INSTALLED)
+	$(BIN)/lint-imports
+
+drift: $(INSTALLED)
+	$(BIN)/python -m pytest -q tests/contract/test_stub_drift.py
+	@if git rev-parse --quiet --verify $(BASE) >/dev/null && git ls-tree -d $(BASE) proto | grep -q .; \
+	then $(BIN)/buf breaking proto --against '.git#ref=$(BASE),subdir=proto'; \
+	else echo "buf breaking: no $(BASE) with protos to compare against"; fi
+
+proto: $(INSTALLED) ## Generate the gRPC stubs from proto/
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -Iproto --python_out=services --grpc_python_out=services \
+		--mypy_out=services --mypy_grpc_out=services proto/draftmesh/v1/*.proto
+
+format: $(INSTALLED) ## Format the code
+	$(BIN)/ruff format services tests
+	$(BIN)/ruff check --fix services tests
+
+bench: $(INSTALLED) ## Measure tokens per second with and without drafting on the demo models
+	$(BIN)/draftmesh demo --json --repeats 3
+
+clean: ## Remove everything that was made
+	rm -rf $(VENV) .draftmesh .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	find services tests -name __pycache__ -type d -prune -exec rm -rf {} +
