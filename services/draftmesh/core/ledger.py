@@ -1,0 +1,58 @@
+"""The books, as a value: what drafting cost and what it won, for a session, a pair or a pool."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Counts since the start of what the ledger is about. Tokens are target tokens."""
+
+    rounds: int = 0
+    """Rounds that judged a draft."""
+
+    drafted_tokens: int = 0
+    """Drafted and judged."""
+
+    accepted_tokens: int = 0
+    """Of those, accepted."""
+
+    committed_tokens: int = 0
+    committed_bytes: int = 0
+    target_steps: int = 0
+    """Forward passes of the target."""
+
+    free_run_tokens: int = 0
+    """Decoded without a draft."""
+
+    wasted_bytes: int = 0
+    """Drafted, and thrown away without being judged."""
+
+    draft_wait_ms: float = 0.0
+    verify_wait_ms: float = 0.0
+    stale_rounds: int = 0
+    accepted_per_position: tuple[int, ...] = ()
+    drafted_per_position: tuple[int, ...] = ()
+    drafter_failures: int = 0
+    elapsed_ms: float = 0.0
+
+    @property
+    def acceptance_rate(self) -> float:
+        """Accepted tokens as a share of the drafted ones; 0 before any draft."""
+        return self.accepted_tokens / self.drafted_tokens if self.drafted_tokens else 0.0
+
+    @property
+    def acceptance_length(self) -> float:
+        """Mean tokens committed by a round that judged a draft, its recovered or bonus token included."""
+        return 1.0 + self.accepted_tokens / self.rounds if self.rounds else 1.0
+
+    @property
+    def bytes_per_target_step(self) -> float:
+        """Committed bytes per forward pass of the target: comparable across tokenizers."""
+        return self.committed_bytes / self.target_steps if self.target_steps else 0.0
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Committed tokens per second of elapsed time."""
+        return 1e3 * self.committed_tokens / self.elapsed_ms if self.elapsed_ms else 0.0
