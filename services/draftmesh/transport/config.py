@@ -20,6 +20,9 @@ class ServerConfig:
     reuse_port: bool = False
     """Share the port with other processes (SO_REUSEPORT): the kernel spreads connections over them."""
 
+    own_listen: str | None = None
+    """A second host:port, of this process alone: where it is reached itself when ``listen`` is shared."""
+
     max_message_bytes: int = MAX_MESSAGE_BYTES
     """Largest message either way; a larger one ends its call with RESOURCE_EXHAUSTED."""
 
@@ -49,18 +52,19 @@ class ServerConfig:
 
     def validate(self) -> None:
         """Raise ConfigError, naming the field, if a value makes no sense."""
-        host, separator, port = self.listen.rpartition(":")
-        if not (separator and host and port.isdecimal() and int(port) < 1 << 16):
-            raise ConfigError(f"listen must be host:port, got {self.listen!r}")
+        _require_address("listen", self.listen)
+        if self.own_listen is not None:
+            _require_address("own_listen", self.own_listen)
         if self.max_pending_requests_hard_limit < self.max_pending_requests:
             raise ConfigError("max_pending_requests_hard_limit must not be below max_pending_requests")
         if self.drain_grace_s < 0:
             raise ConfigError(f"drain_grace_s must not be negative, got {self.drain_grace_s:g}")
 
-    @property
-    def host(self) -> str:
-        """The part of ``listen`` before the port."""
-        return self.listen.rpartition(":")[0]
+
+def _require_address(name: str, address: str) -> None:
+    host, separator, port = address.rpartition(":")
+    if not (separator and host and port.isdecimal() and int(port) < 1 << 16):
+        raise ConfigError(f"{name} must be host:port, got {address!r}")
 
 
 @dataclass(frozen=True, slots=True)

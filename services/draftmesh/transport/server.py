@@ -37,8 +37,8 @@ class RunningServer:
         health_servicer: health.aio.HealthServicer,
         open_calls: OpenCalls,
         *,
-        host: str,
-        port: int,
+        address: str,
+        own_address: str,
         grace_s: float,
         on_drain: OnDrain | None,
     ) -> None:
@@ -50,13 +50,11 @@ class RunningServer:
         self._on_drain = on_drain
         self._drained: asyncio.Task[None] | None = None
         self._refusing: asyncio.Task[None] | None = None
-        self.host = host
-        self.port = port
-
-    @property
-    def address(self) -> str:
+        self.address = address
         """host:port to connect to; a wildcard host is given as it was configured."""
-        return f"{self.host}:{self.port}"
+
+        self.own_address = own_address
+        """The same of this process alone; differs when ``address`` is shared."""
 
     @property
     def open_calls(self) -> int:
@@ -142,14 +140,15 @@ async def serve(
     server = grpc.aio.server(interceptors=server_interceptors(open_calls), options=server_options(config))
     health_servicer = await _add_standard_services(server, tuple(services), config)
     register(server)
-    port = _bind(server, config)
+    address = _bind(server, config.listen)
+    own_address = address if config.own_listen is None else _bind(server, config.own_listen)
     await server.start()
     running = RunningServer(
         server,
         health_servicer,
         open_calls,
-        host=config.host,
-        port=port,
+        address=address,
+        own_address=own_address,
         grace_s=config.drain_grace_s,
         on_drain=on_drain,
     )
@@ -190,11 +189,12 @@ async def _add_standard_services(
     return servicer
 
 
-def _bind(server: grpc.aio.Server, config: ServerConfig) -> int:
+def _bind(server: grpc.aio.Server, listen: str) -> str:
     try:
-        return server.add_insecure_port(config.listen)
+        port = server.add_insecure_port(listen)
     except RuntimeError as error:
-        raise ConfigError(f"cannot listen on {config.listen}") from error
+        raise ConfigError(f"cannot listen on {listen}") from error
+    return f"{listen.rpartition(':')[0]}:{port}"
 
 
 async def _stop(running: RunningServer) -> None:

@@ -78,7 +78,7 @@ async def test_port_zero_gets_a_port_that_answers() -> None:
     """The address of the running server can be called."""
     async with running_server(toy_service(UnaryUnary=echo)) as server, open_channel(server.address) as channel:
         answer = await ToyClient(channel).unary_unary(TokenIds(ids=[3]))
-    assert (server.host, list(answer.ids)) == ("127.0.0.1", [3])
+    assert (server.address.rpartition(":")[0], list(answer.ids)) == ("127.0.0.1", [3])
 
 
 async def test_a_taken_port_is_a_config_error() -> None:
@@ -88,6 +88,15 @@ async def test_a_taken_port_is_a_config_error() -> None:
         with pytest.raises(ConfigError, match=first.address):
             async with running_server(toy_service(), config=config):
                 pass
+
+
+async def test_a_server_with_a_port_of_its_own_is_reached_there_too() -> None:
+    """Behind a shared port, own_listen gives each server an address that no other answers at."""
+    config = ServerConfig(listen="127.0.0.1:0", own_listen="127.0.0.1:0", drain_grace_s=0.0)
+    register = toy_service(UnaryUnary=echo)
+    async with running_server(register, config=config) as server, open_channel(server.own_address) as own:
+        answer = await ToyClient(own).unary_unary(TokenIds(ids=[3]))
+    assert (server.own_address != server.address, list(answer.ids)) == (True, [3])
 
 
 async def test_reuse_port_lets_two_servers_share_a_port() -> None:

@@ -1,0 +1,164 @@
+"""Draws tokens for many rows at once, each under its own parameters and its own keyed noise.
+
+A draw is ``argmax(log p + g)`` (the Gumbel-max trick), so no row is normalised unless its log probabilities are asked
+for. Rows are grouped by the work they need: greedy rows make no noise, rows cut by top-k, top-p or min-p make noise
+for their support alone.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from draftmesh.core.protocols import TokenTable
+from draftmesh.core.sampling import SamplingParams
+from draftmesh.core.verify import TokenLogprobs
+from draftmesh.decoding.history import DrawRow
+from draftmesh.decoding.logits import Support, is_truncated, leading, processed_scores, require_finite, supports
+from draftmesh.decoding.noise import add_gumbel, key_tensor, word_tensor
+
+_CPU_BLOCK_ELEMENTS = 1 << 17  # float64 work arrays that stay in a core's cache
+_DEVICE_BLOCK_ELEMENTS = 1 << 24  # bounds the memory of the work arrays
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """One entry a row."""
+
+    ids: list[int]
+    logprobs: list[TokenLogprobs | None]
+    """None where the row's sampling does not ask for them."""
+
+
+class _Kind(enum.Enum):
+    GREEDY = enum.auto()
+    GREEDY_PROCESSED = enum.auto()  # with penalties or log probabilities
+    FULL = enum.auto()  # noise over the whole vocabulary
+    TRUNCATED = enum.auto()
+
+
+class Sampler:
+    """Draws from the processed distribution of a model's logits."""
+
+    def __init__(self, table: TokenTable, device: torch.device | str, vocab_rows: int) -> None:
+        """Hash the vocabulary's keys.
+
+        Args:
+            table: The vocabulary; rows of the model's head beyond it are padding and never drawn.
+            device: Where the logits are.
+            vocab_rows: Columns of the logits.
+        """
+        self._device = torch.device(device)
+        self._vocab_rows = vocab_rows
+        self._keys = key_tensor(table, self._device)[:vocab_rows]
+        elements = _CPU_BLOCK_ELEMENTS if self._device.type == "cpu" else _DEVICE_BLOCK_ELEMENTS
+        self._block_rows = max(1, elements // max(1, len(self._keys)))
+
+    def draw(
+        self,
+        logits: Tensor,  # [rows, vocab_rows], float32 or narrower; not changed
+        rows: Sequence[DrawRow],
+    ) -> Draws:
+        """Draw one token for each row.
+
+        Raises:
+            InternalError: a row's largest logit is not finite.
+        """
+        assert logits.shape == (len(rows), self._vocab_rows), "one row of logits for each draw"
+        tokens = logits[:, : len(self._keys)]
+        result = Draws([0] * len(rows), [None] * len(rows))
+        for kind, indices in self._blocks(rows):
+            chosen = tokens if len(indices) == len(rows) else tokens[indices]
+            drawn = self._draw_block(kind, chosen, [rows[index] for index in indices])
+            for index, token, token_logprobs in zip(indices, drawn.ids, drawn.logprobs, strict=True):
+                result.ids[index], result.logprobs[index] = token, token_logprobs
+        return result
+
+    def _blocks(self, rows: Sequence[DrawRow]) -> Iterator[tuple[_Kind, list[int]]]:
+        """Row indices of one kind each, few enough for the work arrays."""
+        groups: dict[_Kind, list[int]] = {}
+        for index, row in enumerate(rows):
+            groups.setdefault(_kind(row), []).append(index)
+        for kind, indices in groups.items():
+            step = len(indices) if kind is _Kind.GREEDY else self._block_rows
+            for start in range(0, len(indices), step):
+                yield kind, indices[start : start + step]
+
+    def _draw_block(self, kind: _Kind, logits: Tensor, rows: Sequence[DrawRow]) -> Draws:
+        if kind is _Kind.GREEDY:
+            best, ids = logits.max(dim=-1)
+            require_finite(best)
+            return Draws(ids.tolist(), [None] * len(rows))
+        scores = processed_scores(logits, rows)
+        if kind is _Kind.GREEDY_PROCESSED:
+            return _with_logprobs(scores, scores.argmax(dim=-1), rows)
+        if kind is _Kind.FULL:
+            return self._draw_full(scores, rows)
+        return self._draw_truncated(scores, rows)
+
+    def _draw_full(self, scores: Tensor, rows: Sequence[DrawRow]) -> Draws:
+        kept = scores.clone() if any(row.sampling.logprobs is not None for row in rows) else scores
+        words = word_tensor([row.position for row in rows], self._device)
+        ids = add_gumbel(scores, self._keys, words).argmax(dim=-1)
+        return _with_logprobs(kept, ids, rows)
+
+    def _draw_truncated(self, scores: Tensor, rows: Sequence[DrawRow]) -> Draws:
+        result = Draws([0] * len(rows), [None] * len(rows))
+        for indices, support in supports(scores, [row.sampling for row in rows]):
+            selected = [rows[index] for index in indices]
+            words = word_tensor([row.position for row in selected], self._device)
+            best = add_gumbel(support.scores.clone(), self._keys[support.ids], words).argmax(dim=-1, keepdim=True)
+            ids = support.ids.gather(-1, best).flatten().tolist()
+            logprobs = _logprobs(support.scores.logsumexp(dim=-1), support.scores.gather(-1, best), support, selected)
+            for position, index in enumerate(indices):
+                result.ids[index], result.logprobs[index] = ids[position], logprobs[position]
+        return result
+
+
+def _kind(row: DrawRow) -> _Kind:
+    params: SamplingParams = row.sampling
+    if params.temperature > 0.0:
+        return _Kind.TRUNCATED if is_truncated(params) else _Kind.FULL
+    return _Kind.GREEDY_PROCESSED if params.has_penalties or params.logprobs is not None else _Kind.GREEDY
+
+
+def _with_logprobs(scores: Tensor, ids: Tensor, rows: Sequence[DrawRow]) -> Draws:
+    """Log probabilities of tokens drawn from whole rows of scores."""
+    asked = [index for index, row in enumerate(rows) if row.sampling.logprobs is not None]
+    logprobs: list[TokenLogprobs | None] = [None] * len(rows)
+    if asked:
+        selected = [rows[index] for index in asked]
+        own = scores[asked]
+        values, top_ids = leading(own, max(1, *(row.sampling.logprobs or 0 for row in selected)))
+        chosen = own.gather(-1, ids[asked].unsqueeze(-1))
+        found = _logprobs(own.logsumexp(dim=-1), chosen, Support(top_ids, values), selected)
+        for index, entry in zip(asked, found, strict=True):
+            logprobs[index] = entry
+    return Draws(ids.tolist(), logprobs)
+
+
+def _logprobs(
+    normaliser: Tensor,  # [rows]
+    chosen: Tensor,  # [rows, 1]
+    top: Support,
+    rows: Sequence[DrawRow],
+) -> list[TokenLogprobs | None]:
+    """Natural logarithms under p of the drawn token and of the most likely ones; tokens outside p are left out.
+
+    At T = 0 they are those of the penalised logits at temperature 1.
+    """
+    found: list[TokenLogprobs | None] = []
+    for index, row in enumerate(rows):
+        count = row.sampling.logprobs
+        if count is None:
+            found.append(None)
+            continue
+        constant = normaliser[index].item()
+        pairs = zip(top.ids[index, :count].tolist(), top.scores[index, :count].tolist(), strict=True)
+        likely = tuple((token, score - constant) for token, score in pairs if score > float("-inf"))
+        found.append(TokenLogprobs(chosen[index].item() - constant, likely))
+    return found

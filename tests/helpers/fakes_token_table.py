@@ -1,0 +1,32 @@
+"""A vocabulary written down as a list, for tests of what needs a TokenTable alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from draftmesh.core.text import Role
+
+
+class FakeTokenTable:
+    """A TokenTable whose entry for each id is its bytes, its role, or None for a hole."""
+
+    def __init__(self, entries: Sequence[bytes | Role | None]) -> None:
+        self._entries = tuple(entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def token_bytes(self, token: int) -> bytes:
+        """The entry, if it is bytes."""
+        entry = self._entries[token]
+        return entry if isinstance(entry, bytes) else b""
+
+    def role(self, token: int) -> Role | None:
+        """The entry, if it is a role."""
+        entry = self._entries[token]
+        return entry if isinstance(entry, Role) else None
+
+
+def text_of(table: FakeTokenTable, ids: Sequence[int]) -> bytes:
+    """The bytes of ``ids``."""
+    return b"".join(table.token_bytes(token) for token in ids)
