@@ -1,0 +1,180 @@
+"""Puts a verifier together, serves it, and takes it down again."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import grpc
+import structlog
+
+from draftmesh.core.endpoint import LoadReport, VerifierInfo
+from draftmesh.engine.building import build_engine
+from draftmesh.engine.engine_thread import EngineThread
+from draftmesh.engine.loading import LoadedModel, load_model
+from draftmesh.engine.stats import EngineStats
+from draftmesh.telemetry.metrics import VerifierMetrics, meter
+from draftmesh.transport.config import ServerConfig
+from draftmesh.transport.server import RunningServer, serve
+from draftmesh.v1 import verifier_pb2_grpc
+from draftmesh.verifier.admission import METHODS
+from draftmesh.verifier.config import VerifierConfig
+from draftmesh.verifier.load import LoadBoard
+from draftmesh.verifier.rounds import RoundLimits
+from draftmesh.verifier.service import SERVICE_NAME, VerifierServicer
+from draftmesh.verifier.sessions import Sessions, Target
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A verifier that serves."""
+
+    server: RunningServer
+    info: VerifierInfo
+    engine: EngineThread
+    board: LoadBoard
+
+    @property
+    def address(self) -> str:
+        """host:port to connect to."""
+        return self.server.address
+
+    @property
+    def stats(self) -> EngineStats:
+        """The engine right now."""
+        return self.engine.engine.stats
+
+    @property
+    def load(self) -> LoadReport:
+        """What those who watch are told."""
+        return self.board.report()
+
+    async def drain(self, grace_s: float | None = None) -> None:
+        """Stop serving, letting open sessions move within ``grace_s`` (None: the configured grace)."""
+        await self.server.drain(grace_s)
+
+
+async def run(config: VerifierConfig) -> None:
+    """Serve until SIGTERM or SIGINT, then drain; a second signal stops at once.
+
+    Raises:
+        ConfigError, UnsupportedModelError, UnsupportedTokenizerError: it cannot serve with this configuration.
+    """
+    with _stop_signals() as stop:
+        async with running(config):
+            await stop.wait()
+
+
+@asynccontextmanager
+async def running(config: VerifierConfig) -> AsyncIterator[Running]:
+    """Load the configured model and serve it for as long as the context lasts; leaving it drains.
+
+    Raises:
+        ConfigError, UnsupportedModelError, UnsupportedTokenizerError: it cannot serve with this configuration.
+    """
+    config.validate()
+    loaded = await asyncio.to_thread(load_model, config.engine)
+    async with serving(config, loaded) as verifier:
+        yield verifier
+
+
+@asynccontextmanager
+async def serving(config: VerifierConfig, loaded: LoadedModel) -> AsyncIterator[Running]:
+    """Serve a model that is loaded already.
+
+    Raises:
+        ConfigError: the address cannot be bound, or the KV pool does not fit into memory.
+    """
+    config.validate()
+    async with _engine_thread(config, loaded) as engine:
+        board = LoadBoard(
+            lambda: engine.engine.stats, max_sessions=config.max_sessions, retry_after_ms=config.retry_after_ms
+        )
+        target = _target(config, loaded, engine)
+        sessions = Sessions(target, board, VerifierMetrics.create(meter()))
+        async with _server(config, loaded, sessions, board) as server:
+            _log.info("verifier ready", model=target.info.model, target_digest=target.info.target_digest.hex()[:16])
+            yield Running(server, target.info, engine, board)
+
+
+@asynccontextmanager
+async def _engine_thread(config: VerifierConfig, loaded: LoadedModel) -> AsyncIterator[EngineThread]:
+    engine = EngineThread(partial(build_engine, loaded, config.engine), threads=config.engine.threads)
+    try:
+        await asyncio.to_thread(engine.start)
+        yield engine
+    finally:
+        await asyncio.to_thread(engine.close)
+
+
+@asynccontextmanager
+async def _server(
+    config: VerifierConfig, loaded: LoadedModel, sessions: Sessions, board: LoadBoard
+) -> AsyncIterator[RunningServer]:
+    servicer = VerifierServicer(
+        sessions,
+        board,
+        loaded.tokenizer,
+        watch_interval_s=config.watch_interval_s,
+        open_timeout_s=config.open_timeout_s,
+    )
+
+    def register(server: grpc.aio.Server) -> None:
+        verifier_pb2_grpc.add_VerifierServiceServicer_to_server(servicer, server)
+
+    async def announce_drain() -> None:
+        sessions.drain(round(config.drain_grace_s * 1000))
+
+    server_config = ServerConfig(listen=config.listen, drain_grace_s=config.drain_grace_s)
+    async with serve(server_config, register, (SERVICE_NAME,), on_drain=announce_drain) as server:
+        yield server
+
+
+def _target(config: VerifierConfig, loaded: LoadedModel, engine: EngineThread) -> Target:
+    limits = RoundLimits(config.max_waiting_rounds, config.kept_rounds, config.flush_interval_ms)
+    vocabulary = loaded.tokenizer.vocabulary
+    return Target(_info(config, loaded, engine), vocabulary, loaded.vocabulary_size, engine, limits)
+
+
+def _info(config: VerifierConfig, loaded: LoadedModel, engine: EngineThread) -> VerifierInfo:
+    limits = engine.engine.limits
+    return VerifierInfo(
+        model=config.public_name,
+        target_digest=loaded.digest,
+        vocabulary_digest=loaded.tokenizer.vocabulary.digest,
+        tokenizer_digest=loaded.tokenizer.digest,
+        methods=METHODS,
+        max_context_tokens=limits.sequence_tokens,
+        max_draft_tokens=min(config.max_draft_tokens, limits.token_budget_tokens - 1),
+        max_sessions=config.max_sessions,
+        parameters=loaded.parameters,
+        dtype=str(loaded.model.dtype).removeprefix("torch."),
+        device=str(loaded.model.device),
+    )
+
+
+@contextmanager
+def _stop_signals() -> Iterator[asyncio.Event]:
+    """An event that the first signal sets; the second one cancels the task that waits for it."""
+    loop, task, stop = asyncio.get_running_loop(), asyncio.current_task(), asyncio.Event()
+    assert task is not None, "runs inside a task"
+
+    def handle() -> None:
+        if stop.is_set():
+            task.cancel()
+        stop.set()
+
+    signals = (signal.SIGTERM, signal.SIGINT)
+    for number in signals:
+        loop.add_signal_handler(number, handle)
+    try:
+        yield stop
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,71 @@
+"""What an operator can set on a verifier, validated once at start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from draftmesh.core.errors import ConfigError
+from draftmesh.engine.config import EngineConfig
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierConfig:
+    """A verifier daemon: one target model behind one address."""
+
+    engine: EngineConfig
+    """The target model, and how the engine runs it."""
+
+    model_name: str | None = None
+    """The model's public name, which clients ask for; None: the last part of ``engine.model``."""
+
+    listen: str = "127.0.0.1:50061"
+    """Host and port to listen on; port 0 takes a free one."""
+
+    max_sessions: int = 64
+    """Sessions with an open stream, at most; the next one is refused with a hint to come back."""
+
+    max_draft_tokens: int = 32
+    """Draft tokens of one round, at most."""
+
+    open_timeout_s: float = 10.0
+    """A stream that says nothing for so long after it was opened is refused."""
+
+    max_waiting_rounds: int = 8
+    """Rounds of one session that may wait for those before them, at most."""
+
+    kept_rounds: int = 8
+    """Answered rounds of a session whose verdicts can be asked for again."""
+
+    flush_interval_ms: float = 50.0
+    """A free run sends its tokens at least this often."""
+
+    watch_interval_s: float = 1.0
+    """A load report is sent at least this often to everyone who watches."""
+
+    retry_after_ms: int = 500
+    """The hint that goes with a refusal for want of a free session."""
+
+    drain_grace_s: float = 30.0
+    """How long open sessions may go on after the signal to stop."""
+
+    def validate(self) -> None:
+        """Raise :class:`ConfigError`, naming the field, if a value is outside its range."""
+        self.engine.validate()
+        for name in ("max_sessions", "max_draft_tokens", "max_waiting_rounds", "kept_rounds", "retry_after_ms"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("flush_interval_ms", "drain_grace_s"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"{name} must not be negative, got {getattr(self, name)}")
+        for name in ("watch_interval_s", "open_timeout_s"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}")
+        if self.engine.max_sequences < self.max_sessions:
+            raise ConfigError(
+                f"engine.max_sequences is {self.engine.max_sequences}, less than max_sessions {self.max_sessions}"
+            )
+
+    @property
+    def public_name(self) -> str:
+        """What clients call the model."""
+        return self.model_name or self.engine.model.rstrip("/").rpartition("/")[2]

@@ -1,0 +1,82 @@
+"""Where a round stands to the committed tokens, and what is left of it to do there.
+
+The rule looks at the committed tokens alone, never at who committed them or when: a round whose first draft tokens
+were committed while it was on its way loses them and keeps the rest, whether a free run or a bonus token said them
+first. It holds for ever, because committed tokens are never truncated: a round that fits nowhere never will.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from draftmesh.core.evidence import Evidence, ProposalEvidence, PsiEvidence
+from draftmesh.core.verify import VerifyRound
+from draftmesh.verifier.committed import CommittedTokens
+
+
+class Placement(enum.Enum):
+    """Whether a round can run on the committed tokens."""
+
+    NOW = "now"
+    LATER = "later"
+    """Its base lies beyond them: more tokens may lead there, or past it."""
+
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What the engine is to do for a round: judge a draft, which gives one token more, then decode freely."""
+
+    draft: tuple[int, ...]
+    evidence: Evidence | None
+    run: int
+    """Tokens to decode after the judging step, at most, one a step."""
+
+
+def place(request: VerifyRound, committed: CommittedTokens) -> Placement:
+    """Tell whether ``request`` can run on ``committed`` now, perhaps later, or never."""
+    if request.base.length > len(committed):
+        return Placement.LATER
+    if not committed.starts_with(request.base):
+        return Placement.NEVER
+    ahead = committed.since(request.base.length)
+    if request.draft_ids:
+        fits = len(ahead) < len(request.draft_ids) and request.draft_ids[: len(ahead)] == ahead
+    else:
+        fits = len(ahead) < _free_tokens(request)
+    return Placement.NOW if fits else Placement.NEVER
+
+
+def remaining_work(request: VerifyRound, committed: CommittedTokens, room: int) -> Work:
+    """What is left to do of a round that is placed ``NOW``; ``room`` is how many tokens may still be generated (≥ 1).
+
+    A draft is cut so that with the one token that always follows it fills the room: more could not be committed, and
+    might lie outside the model's context.
+    """
+    skip = len(committed) - request.base.length
+    if not request.draft_ids:
+        return Work((), None, min(_free_tokens(request) - skip, room) - 1)
+    draft = request.draft_ids[skip : skip + room - 1]
+    return Work(draft, _slice_evidence(request.evidence, skip, len(draft)), min(request.free_run, room - 1))
+
+
+def reach(request: VerifyRound) -> int:
+    """The greatest committed length at which ``request`` could end, if everything in it came true."""
+    tokens = len(request.draft_ids) + 1 + request.free_run if request.draft_ids else _free_tokens(request)
+    return request.base.length + tokens
+
+
+def _free_tokens(request: VerifyRound) -> int:
+    # Judging an empty draft gives a token already: asking for nothing asks for that one.
+    return max(1, request.free_run)
+
+
+def _slice_evidence(evidence: Evidence | None, skip: int, length: int) -> Evidence | None:
+    match evidence:
+        case ProposalEvidence(positions):
+            return ProposalEvidence(positions[skip : skip + length])
+        case PsiEvidence(values):
+            return PsiEvidence(values[skip : skip + length])
+    return None

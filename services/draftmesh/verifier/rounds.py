@@ -1,0 +1,180 @@
+"""The rules of one session's rounds: which round runs when, on which tokens, and what is answered.
+
+A pure state machine: it knows neither asyncio nor grpc nor torch, and runs on the engine's thread, where it hears of
+new rounds and of engine steps. Everything between two steps is a token boundary, so it needs no locks.
+
+* A round runs as soon as it fits the committed tokens (``placement``) and no draft is being judged; a free run gives
+  way to it. If several fit, the lowest number goes first.
+* A round whose base lies beyond the committed tokens waits while something runs. When nothing runs any more, or
+  the tokens have passed it by, it is stale.
+* A stale round is answered with the present state, costs nothing and stops nothing: a free run goes on. So answers
+  can overtake each other: a stale round's comes before the last one of the free run that it met.
+* A round without a draft that lags behind asks for the same tokens still: those of them that are there already are
+  taken off its number, and it replaces the free run that it met.
+* When the generation has ended, every round is stale, and its verdict repeats the finish reason and text length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from draftmesh.core.errors import BaseBeyondSequenceError, ExhaustedError
+from draftmesh.core.protocols import Clock
+from draftmesh.core.verify import RoundStatus, Verdict, VerifyRound
+from draftmesh.decoding.stopping import Settled, StopTracker
+from draftmesh.verifier.answer import RoundAnswer
+from draftmesh.verifier.committed import CommittedTokens
+from draftmesh.verifier.placement import Placement, Work, place, reach, remaining_work
+from draftmesh.verifier.round_log import RoundLog
+
+if TYPE_CHECKING:
+    from draftmesh.engine.judging import Judgement
+    from draftmesh.engine.stats import StepReport
+
+
+class Decoding(Protocol):
+    """The engine's one sequence of this session."""
+
+    def submit(self, work: Work) -> None:
+        """Have work done; every step of it is reported to :meth:`Rounds.settle` and :meth:`Rounds.stepped`."""
+
+    def interrupt(self) -> None:
+        """Drop what is left of the free run."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundLimits:
+    """Bounds of one session's rounds."""
+
+    max_waiting_rounds: int
+    kept_rounds: int
+    """Answered rounds whose verdicts can be asked for again, at least."""
+
+    flush_interval_ms: float
+    """A free run's tokens are sent at least this often."""
+
+
+class Rounds:
+    """The rounds of one session, from the first one to the end of the generation."""
+
+    def __init__(
+        self,
+        decoding: Decoding,
+        committed: CommittedTokens,
+        stop: StopTracker,
+        limits: RoundLimits,
+        *,
+        clock: Clock,
+        emit: Callable[[Verdict], None],
+    ) -> None:
+        """Start from what is committed already; ``stop`` has seen those tokens and did not end on them."""
+        self._decoding = decoding
+        self._committed = committed
+        self._stop = stop
+        self._limits = limits
+        self._clock = clock
+        self._emit = emit
+        self._log = RoundLog(limits.kept_rounds)
+        self._waiting: list[VerifyRound] = []
+        self._running: RoundAnswer | None = None
+        self._ending = Settled(())
+        self._reachable = len(committed)
+
+    def receive(self, request: VerifyRound, arrived_s: float) -> None:
+        """Take in a round that is well-formed (``admission.check_round``) and arrived at that monotonic time.
+
+        Raises:
+            StateError: its number leaves a gap, is too old, or stands for another round already.
+            BaseBeyondSequenceError: no round so far could lead to its base, whatever the target says.
+            ExhaustedError: too many rounds wait already.
+        """
+        repeated = self._log.find_repeated(request)
+        if repeated is not None:
+            for verdict in repeated.verdicts:
+                self._emit(verdict)
+            return
+        self._check_reachable(request)
+        if len(self._waiting) >= self._limits.max_waiting_rounds:
+            raise ExhaustedError(f"{len(self._waiting)} rounds are waiting already")
+        self._log.add(request, arrived_s)
+        self._waiting.append(request)
+        self._advance()
+
+    def settle(self, judgement: Judgement) -> tuple[int, ...]:
+        """Which of the judged tokens to commit: the stop conditions cut here."""
+        self._ending = self._stop.settle(judgement.tokens)
+        return self._ending.tokens
+
+    def stepped(self, settled: tuple[int, ...], judgement: Judgement, step: StepReport) -> None:
+        """Take in the tokens that an engine step has committed."""
+        answer = self._running
+        assert answer is not None, "the engine stepped a sequence that has no work"
+        self._committed.extend(settled)
+        answer.add(settled, judgement, step)
+        if answer.complete or self._ending.finish_reason is not None:
+            self._end_running()
+        self._advance()
+        if self._running is answer and answer.due(self._clock.monotonic(), self._limits.flush_interval_ms):
+            self._say(answer.take(self._clock.monotonic(), final=False, ending=self._ending))
+
+    def _check_reachable(self, request: VerifyRound) -> None:
+        # Counted over all rounds ever asked, so that it does not depend on how far the engine has come.
+        if request.base.length > self._reachable:
+            raise BaseBeyondSequenceError(
+                f"round {request.round} starts after {request.base.length} tokens, but no round so far "
+                f"leads beyond {self._reachable} ({len(self._committed)} are committed)"
+            )
+        self._reachable = max(self._reachable, reach(request))
+
+    def _advance(self) -> None:
+        """At a token boundary: start the first round that fits, and answer those that never will."""
+        if self._running is not None and not self._running.judged:
+            return
+        for request in tuple(self._waiting):
+            placement = Placement.NEVER if self._ending.finish_reason is not None else place(request, self._committed)
+            if placement is Placement.NOW:
+                self._start(request)
+                return
+            if placement is Placement.NEVER:
+                self._answer_stale(request)
+        if self._running is None:
+            for request in tuple(self._waiting):
+                self._answer_stale(request)
+
+    def _start(self, request: VerifyRound) -> None:
+        if self._running is not None:
+            self._end_running()
+        self._waiting.remove(request)
+        work = remaining_work(request, self._committed, self._stop.remaining_tokens)
+        arrived_s = self._log[request.round].arrived_s
+        self._running = RoundAnswer(request, work, base=self._committed.prefix, arrived_s=arrived_s)
+        self._decoding.submit(work)
+
+    def _end_running(self) -> None:
+        """Say the last of the running round; whatever free run is left of it is dropped."""
+        answer = self._running
+        assert answer is not None, "no round is running"
+        if not answer.complete:
+            self._decoding.interrupt()
+        self._running = None
+        self._say(answer.take(self._clock.monotonic(), final=True, ending=self._ending))
+
+    def _answer_stale(self, request: VerifyRound) -> None:
+        self._waiting.remove(request)
+        self._say(
+            Verdict(
+                round=request.round,
+                status=RoundStatus.STALE,
+                base=self._committed.prefix,
+                finish_reason=self._ending.finish_reason,
+                text_length=self._ending.text_length,
+                batch_sequences=0,
+                batch_rows=0,
+            )
+        )
+
+    def _say(self, verdict: Verdict) -> None:
+        self._log[verdict.round].verdicts.append(verdict)
+        self._emit(verdict)

@@ -1,0 +1,121 @@
+"""One session's place in the engine: its sequence, and the rounds that it is put through."""
+
+from __future__ import annotations
+
+from draftmesh.core.errors import DraftmeshError, InvalidRequestError
+from draftmesh.core.protocols import Clock, TokenTable
+from draftmesh.core.verify import VerifyOpen, VerifyRound
+from draftmesh.decoding.history import History
+from draftmesh.decoding.stopping import StopTracker
+from draftmesh.engine.engine import Engine
+from draftmesh.engine.judging import Judgement
+from draftmesh.engine.sequence import Sequence
+from draftmesh.engine.stats import StepReport
+from draftmesh.verifier.committed import CommittedTokens
+from draftmesh.verifier.outbox import Outbox
+from draftmesh.verifier.placement import Work
+from draftmesh.verifier.rounds import RoundLimits, Rounds
+from draftmesh.verifier.step_metrics import StepMetrics
+
+
+class EngineSession:
+    """Listens to one sequence on behalf of its rounds, and does for the rounds what they ask of the engine.
+
+    Made anywhere; every method is for the engine's thread. Once the sequence is closed, or given up by the engine,
+    nothing happens any more.
+
+    Raises:
+        InvalidRequestError: the committed ids have ended the generation already.
+    """
+
+    def __init__(
+        self,
+        request: VerifyOpen,
+        table: TokenTable,
+        limits: RoundLimits,
+        *,
+        outbox: Outbox,
+        steps: StepMetrics,
+        clock: Clock,
+    ) -> None:
+        self._request = request
+        self._history = History(table, request.sampling, request.noise_key, request.prompt_ids)
+        self._outbox = outbox
+        self._steps = steps
+        stop = _stop_after(request, table)
+        committed = CommittedTokens(request.committed_ids)
+        self._rounds = Rounds(self, committed, stop, limits, clock=clock, emit=outbox.put)
+        self._engine: Engine | None = None
+        self._sequence: Sequence | None = None
+
+    def open(self, engine: Engine) -> None:
+        """Take the sequence into the engine, which starts on its KV.
+
+        Raises:
+            PromptTooLongError, ExhaustedError: as ``Engine.open``.
+        """
+        request = self._request
+        self._engine = engine
+        self._sequence = engine.open(
+            request.prompt_ids, request.committed_ids, self._history, self, method=request.method
+        )
+
+    def receive(self, request: VerifyRound, arrived_s: float) -> None:
+        """Take in a round; an error in it ends the session."""
+        if self._sequence is None:
+            return
+        try:
+            self._rounds.receive(request, arrived_s)
+        except Exception as error:
+            self.close()
+            self._outbox.close(error)
+
+    def close(self) -> None:
+        """Free the sequence and its KV; closing again does nothing."""
+        if self._engine is not None and self._sequence is not None:
+            self._engine.close(self._sequence)
+        self._sequence = None
+
+    # -- Decoding, for the rounds -----------------------------------------------------------------------------------
+
+    def submit(self, work: Work) -> None:
+        """See ``rounds.Decoding``."""
+        engine, sequence = self._opened()
+        engine.submit(sequence, work.draft, evidence=work.evidence, run=work.run)
+
+    def interrupt(self) -> None:
+        """See ``rounds.Decoding``."""
+        engine, sequence = self._opened()
+        engine.interrupt(sequence)
+
+    # -- SequenceListener, for the engine ---------------------------------------------------------------------------
+
+    def settle(self, judgement: Judgement) -> tuple[int, ...]:
+        """See ``engine.sequence.SequenceListener``."""
+        return self._rounds.settle(judgement)
+
+    def stepped(self, settled: tuple[int, ...], judgement: Judgement, step: StepReport) -> None:
+        """See ``engine.sequence.SequenceListener``."""
+        self._steps.record(step)
+        self._rounds.stepped(settled, judgement, step)
+
+    def failed(self, error: DraftmeshError) -> None:
+        """See ``engine.sequence.SequenceListener``."""
+        self._sequence = None
+        self._outbox.close(error)
+
+    def _opened(self) -> tuple[Engine, Sequence]:
+        assert self._engine is not None, "rounds run on an engine"
+        assert self._sequence is not None, "rounds run on an open sequence"
+        return self._engine, self._sequence
+
+
+def _stop_after(request: VerifyOpen, table: TokenTable) -> StopTracker:
+    stop = StopTracker(request.stop, table)
+    settled = stop.settle(request.committed_ids)
+    if settled.finish_reason is not None:
+        raise InvalidRequestError(
+            f"the generation has ended ({settled.finish_reason.name.lower()}) after {len(settled.tokens)} of the "
+            f"{len(request.committed_ids)} committed tokens"
+        )
+    return stop

@@ -1,0 +1,185 @@
+"""Fakes for the verifier's round logic: a target that is a pure function, and an engine that steps when told."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from draftmesh.core.sampling import StopConditions
+from draftmesh.core.text import Role, TokenPrefix
+from draftmesh.core.verify import TokenLogprobs, Verdict, VerifyRound
+from draftmesh.decoding.stopping import StopTracker
+from draftmesh.engine.judging import Judgement
+from draftmesh.engine.stats import StepReport
+from draftmesh.verifier.committed import CommittedTokens
+from draftmesh.verifier.placement import Work
+from draftmesh.verifier.rounds import RoundLimits, Rounds
+
+EOS = 0
+
+
+class LetterTable:
+    """A vocabulary of one-letter tokens: id 0 is the end token, id n the n-th letter."""
+
+    def __init__(self, size: int = 5) -> None:
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def token_bytes(self, token: int) -> bytes:
+        """The token's letter."""
+        return b"" if token == EOS else bytes([ord("a") + token - 1])
+
+    def role(self, token: int) -> Role | None:
+        """EOS for the end token."""
+        return Role.EOS if token == EOS else None
+
+
+class FunctionTarget:
+    """A target whose next token is a function of a seed and the tokens before."""
+
+    def __init__(self, seed: int = 0, size: int = 5, *, says_eos: bool = False) -> None:
+        self._seed = seed
+        self._first = 0 if says_eos else 1
+        self._size = size
+
+    def next_token(self, before: Sequence[int]) -> int:
+        """What the target says after ``before``."""
+        digest = hashlib.blake2b(repr((self._seed, tuple(before))).encode(), digest_size=8).digest()
+        return self._first + int.from_bytes(digest, "big") % (self._size - self._first)
+
+    def path(self, length: int) -> tuple[int, ...]:
+        """The first tokens of everything it says."""
+        ids: list[int] = []
+        while len(ids) < length:
+            ids.append(self.next_token(ids))
+        return tuple(ids)
+
+
+class SettableClock:
+    """Time that passes when told."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def monotonic(self) -> float:
+        """The time that was set."""
+        return self.now_s
+
+
+@dataclass
+class SteppedEngine:
+    """One sequence of a fake engine; ``step`` does one engine step for it."""
+
+    target: FunctionTarget
+    committed: list[int]
+    clock: SettableClock
+    step_ms: float = 10.0
+    draft: tuple[int, ...] | None = None
+    run: int = 0
+    submitted: list[Work] = field(default_factory=list)
+    rounds: Rounds | None = None
+
+    def submit(self, work: Work) -> None:
+        """Part of ``Decoding``."""
+        assert self.draft is None, "submitted while a draft is being judged"
+        assert self.run == 0, "submitted while a free run goes on"
+        self.submitted.append(work)
+        self.draft, self.run = work.draft, work.run
+
+    def interrupt(self) -> None:
+        """Part of ``Decoding``."""
+        self.run = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to do."""
+        return self.draft is None and self.run == 0
+
+    def step(self) -> bool:
+        """Judge the draft at hand, or decode one token of the free run; False if there is nothing to do."""
+        if self.idle:
+            return False
+        assert self.rounds is not None
+        draft, self.draft = self.draft, None
+        self.run -= draft is None
+        report = StepReport(1 + len(draft or ()), 1, self.step_ms, self.clock.now_s)
+        self.clock.now_s += self.step_ms / 1000
+        judgement = self._judge(draft or ())
+        settled = self.rounds.settle(judgement)
+        self.committed.extend(settled)
+        self.rounds.stepped(settled, judgement, report)
+        return True
+
+    def run_out(self) -> None:
+        """Step until there is nothing to do."""
+        while self.step():
+            pass
+
+    def _judge(self, draft: tuple[int, ...]) -> Judgement:
+        said: list[int] = []
+        while True:
+            said.append(self.target.next_token(self.committed + said))
+            position = len(said) - 1
+            if position == len(draft) or draft[position] != said[position]:
+                logprobs = tuple(TokenLogprobs(-float(token)) for token in said)
+                return Judgement(position, tuple(said), logprobs)
+
+
+@dataclass
+class RoundBench:
+    """A session's rounds on a fake engine, with everything that was emitted."""
+
+    engine: SteppedEngine
+    rounds: Rounds
+    verdicts: list[Verdict]
+    target: FunctionTarget
+    clock: SettableClock
+    next_round: int = 1
+
+    def prefix(self, length: int) -> TokenPrefix:
+        """The name of the target's first tokens."""
+        return TokenPrefix().extend(self.target.path(length))
+
+    def draft(self, base: int, right: int, wrong: int = 0) -> tuple[int, ...]:
+        """A draft after ``base`` tokens: ``right`` tokens that the target will say, then ``wrong`` others."""
+        path = self.target.path(base + right + 1)
+        other = 1 + path[-1] % 4
+        return path[base : base + right] + (other,) * wrong
+
+    def send(self, base: TokenPrefix | int, draft: tuple[int, ...] = (), free_run: int = 0) -> VerifyRound:
+        """Send the next round."""
+        prefix = self.prefix(base) if isinstance(base, int) else base
+        request = VerifyRound(round=self.next_round, base=prefix, draft_ids=draft, free_run=free_run)
+        self.rounds.receive(request, self.clock.now_s)
+        self.next_round += 1
+        return request
+
+    def take(self) -> list[Verdict]:
+        """What was emitted since the last call."""
+        taken, self.verdicts[:] = list(self.verdicts), []
+        return taken
+
+
+def round_bench(
+    *,
+    seed: int = 0,
+    stop: StopConditions | None = None,
+    committed: Sequence[int] = (),
+    says_eos: bool = False,
+    limits: RoundLimits | None = None,
+    step_ms: float = 10.0,
+) -> RoundBench:
+    """A fresh session on a fake engine."""
+    stop = stop or StopConditions(max_tokens=1000)
+    limits = limits or RoundLimits(max_waiting_rounds=4, kept_rounds=3, flush_interval_ms=50.0)
+    clock, target = SettableClock(), FunctionTarget(seed, says_eos=says_eos)
+    verdicts: list[Verdict] = []
+    engine = SteppedEngine(target, list(committed), clock, step_ms)
+    tracker = StopTracker(stop, LetterTable())
+    tracker.settle(committed)
+    rounds = Rounds(engine, CommittedTokens(committed), tracker, limits, clock=clock, emit=verdicts.append)
+    engine.rounds = rounds
+    return RoundBench(engine, rounds, verdicts, target, clock)
