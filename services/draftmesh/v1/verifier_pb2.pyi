@@ -231,9 +231,11 @@ Global___VerifyOpened: _TypeAlias = VerifyOpened  # noqa: Y015
 @_typing.final
 class Round(_message.Message):
     """One round: a draft to judge, tokens to decode freely, or the one and then the other. If base is the committed state,
-    it runs. If base lies beyond it, it waits for the rounds before and runs only if the hash then matches. If a free
-    run has meanwhile committed leading tokens of this very draft, the rest of the draft runs. Anything else is answered
-    as stale, uncomputed. Committed tokens are never truncated. A repeated round returns its stored verdict.
+    it runs. If base lies beyond it, it waits for the rounds before and runs only if the hash then matches. If leading
+    tokens of this very draft have been committed meanwhile, the rest of the draft runs, and the verdict's base says where
+    it began. Anything else is answered as stale, uncomputed; that does not stop a free run, whose final verdict then
+    comes later. Committed tokens are never truncated. A repeated round returns its stored verdict. After the end of the
+    generation every round is stale, with the finish reason repeated.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

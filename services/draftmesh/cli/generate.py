@@ -1,0 +1,42 @@
+"""``draftmesh generate``: stream one generation to the terminal."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.console import Console
+
+from draftmesh.cli.painting import SpanPainter
+from draftmesh.client import Client, GenerateOptions, Generation
+
+
+def stream_to_console(client: Client, prompt: str, options: GenerateOptions, console: Console) -> Generation:
+    """Generate and print the text as it comes, in two colours; returns the finished generation."""
+    painter = SpanPainter()
+    with client.stream(prompt, options) as stream:
+        for chunk in stream:
+            console.print(painter.paint(chunk), end="", soft_wrap=True, highlight=False)
+            console.file.flush()
+        return stream.result
+
+
+def print_summary(generation: Generation, console: Console) -> None:
+    """Print what the generation took."""
+    ledger = generation.ledger
+    parts = [
+        f"{generation.completion_tokens} tokens ({generation.finish_reason.name.lower()})",
+        f"{ledger.tokens_per_second:.1f} tokens/s",
+        f"method {generation.method}",
+    ]
+    if ledger.drafted_tokens:
+        parts += [
+            f"acceptance rate {ledger.acceptance_rate:.2f}",
+            f"acceptance length {ledger.acceptance_length:.2f}",
+            f"{ledger.bytes_per_target_step:.1f} bytes per target step",
+        ]
+    console.print(" · ".join(parts), style="dim", highlight=False)
+
+
+def read_prompt(prompt: str) -> str:
+    """The prompt itself, or standard input for ``-``."""
+    return sys.stdin.read() if prompt == "-" else prompt

@@ -1,0 +1,96 @@
+"""What a user may say on the command line, beyond the daemons' own configurations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from draftmesh.engine.config import DtypeName, QuantizationName
+
+DEMO = "demo"
+DEMO_UNIGRAM = "demo-unigram"
+NGRAM = "ngram"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogOptions:
+    """Logs."""
+
+    log_format: Literal["console", "json"] = "console"
+    """Lines for people, or JSON for machines."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe lines to print."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOptions:
+    """Which models a deployment runs, and how."""
+
+    target: str = DEMO
+    """The target: a folder or hub name of a transformers model, or "demo": the packaged target, expanded."""
+
+    drafter: tuple[str, ...] = (DEMO,)
+    """A drafter, may be given several times: a folder or hub name, "demo", "demo-unigram", or "ngram" (no model)."""
+
+    dtype: DtypeName = "auto"
+    """Number format of weights and KV."""
+
+    device: str = "cpu"
+    """torch device of the target."""
+
+    drafter_device: str = "cpu"
+    """torch device of the drafters."""
+
+    quantization: QuantizationName | None = None
+    """Quantise the target's weights while loading; needs the named library."""
+
+    verifier_threads: int = 0
+    """CPU threads of a verifier; 0 takes all cores."""
+
+    drafter_threads: int = 1
+    """CPU threads of a drafter with a model."""
+
+    demo_parameters: int = 220_000_000
+    """Size of the packaged target after its function-preserving expansion."""
+
+    cache_dir: Path = Path("~/.cache/draftmesh")
+    """Where expanded demo targets are kept (four bytes a parameter)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolOptions:
+    """How much of everything a deployment runs."""
+
+    listen: str = "127.0.0.1:7070"
+    """Where clients connect, host:port; every shard listens here."""
+
+    shards: int = 1
+    """Coordinator shards."""
+
+    verifiers: int = 1
+    """Verifier replicas."""
+
+    drafters: int = 1
+    """Replicas of each drafter."""
+
+    max_sessions: int = 64
+    """Sessions of one replica at most."""
+
+    host: str = "127.0.0.1"
+    """Interface on which replicas listen for each other; 0.0.0.0 when they run on several machines."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RayOptions:
+    """Ray."""
+
+    ray_address: str | None = None
+    """Join this Ray cluster; without it, one is started here and ended with the command."""
+
+    start_timeout_s: float = 300.0
+    """Give up when not everything is up by then."""
+
+    show_replica_logs: bool = False
+    """Print the logs of all replicas here."""

@@ -1,0 +1,1 @@
+"""Generated from proto/draftmesh/v1 by `make proto`; the import path equals the proto path."""

@@ -1,0 +1,56 @@
+"""Many streams at once through one verifier and two drafters."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+import pytest_asyncio
+
+from draftmesh.client import GenerateOptions
+from draftmesh.coordinator.tasks import any_change
+from draftmesh.demo.models import DRAFTER_SENTENCEPIECE, DRAFTER_UNIGRAM
+from draftmesh.demo.prompts import all_prompts
+from tests.helpers.deployment import Deployment, deployment, generate_all
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+
+STREAMS = 32
+OPTIONS = GenerateOptions(max_tokens=48, temperature=0.8, seed=3)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running() -> AsyncIterator[Deployment]:
+    """One verifier, two drafters, one shard."""
+    async with deployment(drafters=(DRAFTER_SENTENCEPIECE, DRAFTER_UNIGRAM)) as running:
+        yield running
+
+
+async def test_32_streams_share_one_verifier(running: Deployment) -> None:
+    """All finish with the text that each has alone, in shared batches, and leave nothing behind."""
+    prompts = all_prompts()[:STREAMS]
+    alone = await generate_all(running.address, prompts, replace(OPTIONS, method="off"), concurrency=1)
+    before = running.verifiers[0].stats
+    together = await generate_all(running.address, prompts, replace(OPTIONS, method="exact"), concurrency=STREAMS)
+    after = running.verifiers[0].stats
+    assert [one.data for one in alone] == [one.data for one in together]
+    steps = after.steps - before.steps
+    tokens = sum(generation.completion_tokens for generation in together)
+    print(f"batch occupancy: {after.batch_sequences:.1f} sequences a step, {steps} steps for {tokens} tokens")
+    assert steps < tokens
+    await until_released(running)
+
+
+async def until_released(running: Deployment) -> None:
+    """Until everybody reports no session and all KV blocks free."""
+    pools = running.shards[0].shard.pools
+
+    def is_in_use() -> bool:
+        loads = [member.load for member in (*pools.verifiers.members, *pools.drafters.members)]
+        return any(load.active_sessions or load.kv_blocks_free < load.kv_blocks_total for load in loads)
+
+    async with asyncio.timeout(10):
+        while is_in_use():
+            await any_change(pools.drafters.changed, pools.verifiers.changed)
