@@ -1,0 +1,91 @@
+"""What an operator can set on a coordinator shard, validated once at start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from draftmesh.coordinator.admission import AdmissionConfig
+from draftmesh.coordinator.backoff import BackoffConfig
+from draftmesh.coordinator.generation import GenerationConfig
+from draftmesh.coordinator.session_store import MemoryStoreConfig
+from draftmesh.core.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class CoordinatorConfig:
+    """One coordinator shard."""
+
+    drafters: tuple[str, ...] = ()
+    """Addresses of drafters, host:port."""
+
+    verifiers: tuple[str, ...] = ()
+    """Addresses of verifiers, host:port."""
+
+    listen: str = "127.0.0.1:50051"
+    """Host and port to listen on; port 0 takes a free one."""
+
+    reuse_port: bool = False
+    """Share the port with the other shards of this machine (SO_REUSEPORT)."""
+
+    own_listen: str | None = None
+    """Where this shard alone listens too, for the other shards; needed when the port is shared."""
+
+    shard: int = 0
+    """Number of this shard, from 0; session ids carry it."""
+
+    peers: tuple[str, ...] = ()
+    """Address of every shard in the order of their numbers, this one included; empty: there is no other."""
+
+    trust_drafters: bool = False
+    """Whether methods may rely on what drafters say of their own draws."""
+
+    draft_tokens: int = 8
+    """Target tokens of a draft at most, where a request does not say."""
+
+    max_draft_tokens: int = 64
+    """What a request may ask for at most."""
+
+    default_max_tokens: int = 512
+    """``max_tokens`` of a request without one; less where the context has less room."""
+
+    max_prompt_bytes: int = 4 << 20
+    """Text of a prompt at most."""
+
+    drain_grace_s: float = 30.0
+    """How long sessions may go on after the signal to stop."""
+
+    pool_backoff: BackoffConfig = field(default_factory=BackoffConfig)
+    """Before a pool member that does not answer is asked again."""
+
+    admission: AdmissionConfig = field(default_factory=AdmissionConfig)
+    generation: GenerationConfig = field(default_factory=GenerationConfig)
+    memory_store: MemoryStoreConfig = field(default_factory=MemoryStoreConfig)
+
+    def validate(self) -> None:
+        """Raise :class:`ConfigError`, naming the field, if a value makes no sense."""
+        if self.shard < 0 or (self.peers and self.shard >= len(self.peers)):
+            raise ConfigError(f"shard is {self.shard}, but peers lists {len(self.peers)} shards")
+        if not 1 <= self.draft_tokens <= self.max_draft_tokens:
+            raise ConfigError(f"draft_tokens must be in [1, {self.max_draft_tokens}], got {self.draft_tokens}")
+        _require_positive("default_max_tokens", self.default_max_tokens)
+        _require_positive("max_prompt_bytes", self.max_prompt_bytes)
+        _require_positive("admission.max_sessions", self.admission.max_sessions)
+        _require_positive("generation.free_run_tokens", self.generation.free_run_tokens)
+        _require_positive("generation.feed.max_ahead_tokens", self.generation.feed.max_ahead_tokens)
+        _require_positive("generation.failover.patience_ms", self.generation.failover.patience_ms)
+        for name in ("drafters", "verifiers", "peers"):
+            for address in getattr(self, name):
+                _require_address(name, address)
+        if not self.drain_grace_s >= 0:
+            raise ConfigError(f"drain_grace_s must not be negative, got {self.drain_grace_s}")
+
+
+def _require_positive(name: str, value: float) -> None:
+    if not value > 0:
+        raise ConfigError(f"{name} must be above 0, got {value}")
+
+
+def _require_address(name: str, address: str) -> None:
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdecimal() and 0 < int(port) < 1 << 16):
+        raise ConfigError(f"{name}: {address!r} is not host:port")

@@ -1,0 +1,212 @@
+"""What is kept of a drafter's stream: the draft text that follows the committed text.
+
+A block is kept if and only if its start prefix (length and hash) lies on the text that is committed and kept already,
+whatever commit its drafter had seen; the part of it that overlaps must say the same and is trimmed. So a Commit that
+agrees with the draft costs nothing that is in flight, and a block from before a disagreement can do no harm.
+
+The text is a chain of *atoms*: one for each byte, and one for each role. Prefixes of recent atoms are remembered, so
+that a block that starts in the past is judged too.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from draftmesh.core.draft import Block
+from draftmesh.core.errors import MalformedBlockError
+from draftmesh.core.text import TERMINAL_ROLES, Item, Role, TextPrefix, items_length
+
+_FIRST_ROLE_ATOM = 256  # atoms below are bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DraftLimits:
+    """What a drafter may send; one that exceeds it is dropped."""
+
+    max_ahead_tokens: int
+    """Draft tokens beyond a commit."""
+
+    max_kept_bytes: int = 1 << 16
+    """Draft text that is kept at most."""
+
+    history_atoms: int = 4096
+    """How far back a block's start is still looked up."""
+
+    @property
+    def tokens_per_commit(self) -> int:
+        """Draft tokens under one commit at most: a drafter that starts afresh may say its draft twice."""
+        return 2 * self.max_ahead_tokens
+
+
+class DraftBuffer:
+    """The committed text's recent end and the draft that continues it."""
+
+    def __init__(self, limits: DraftLimits) -> None:
+        self._limits = limits
+        self._atoms: list[int] = []
+        self._prefixes = [TextPrefix()]  # one before each atom, and one after the last
+        self._num_committed = 0  # leading atoms that are committed
+        self._wasted_bytes = 0
+        self._newest_commit = 0
+        self._drawn_under = 0  # the commit that the drafter had applied for its last block
+        self._tokens_under = 0  # draft tokens since it applied that commit
+        self._paused = False
+
+    @property
+    def committed(self) -> TextPrefix:
+        """The committed text."""
+        return self._prefixes[self._num_committed]
+
+    @property
+    def draft(self) -> tuple[Item, ...]:
+        """The text after the committed text, neighbouring bytes joined."""
+        return _items(self._atoms[self._num_committed :])
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is kept."""
+        return self._num_committed == len(self._atoms)
+
+    @property
+    def ended(self) -> bool:
+        """Whether no more text will follow what is kept before the next commit."""
+        return self._paused or self._ends_in_terminal_role()
+
+    def take_wasted_bytes(self) -> int:
+        """Bytes of draft thrown away since the last call."""
+        wasted, self._wasted_bytes = self._wasted_bytes, 0
+        return wasted
+
+    def restart(self) -> None:
+        """Another drafter's stream begins: it has applied nothing but its Open, and its draft is its own."""
+        self._drop_draft()
+        self._newest_commit = self._drawn_under = self._tokens_under = 0
+
+    def note_commit(self, commit_seq: int) -> None:
+        """A commit has been sent to the drafter: a pause that it announced before is over."""
+        self._newest_commit = commit_seq
+        self._paused = False
+
+    def settle(self, items: Iterable[Item]) -> bool:
+        """The target has committed ``items``: trim the draft if it says the same, else drop it.
+
+        Returns:
+            Whether the draft and the items say the same as far as both go.
+        """
+        settled = _atoms(items)
+        kept = self._atoms[self._num_committed :]
+        overlap = min(len(settled), len(kept))
+        agrees = kept[:overlap] == settled[:overlap]
+        if not agrees:
+            self._drop_draft()
+            overlap = 0
+        self._extend(settled[overlap:])
+        self._num_committed += len(settled)
+        self._paused = False  # the commit that follows lets the drafter go on
+        self._forget_old()
+        return agrees
+
+    def offer(self, block: Block) -> bool:
+        """Keep what ``block`` adds to the draft; False if it does not continue what is committed and kept.
+
+        Raises:
+            MalformedBlockError: the drafter contradicts itself or floods.
+        """
+        self._check(block)
+        position = self._find(block.start)
+        said = _atoms(block.items)
+        if position is None or not self._agrees(position, said):
+            self._wasted_bytes += block.length
+            return False
+        fresh = said[len(self._atoms) - position :]
+        if len(self._atoms) - self._num_committed + len(fresh) > self._limits.max_kept_bytes:
+            raise MalformedBlockError(f"the drafter floods: over {self._limits.max_kept_bytes} bytes of draft")
+        self._extend(fresh)
+        reaches_end = position + len(said) == len(self._atoms)
+        self._paused = block.paused and reaches_end and block.commit_seq == self._newest_commit
+        return True
+
+    def _check(self, block: Block) -> None:
+        if not self._drawn_under <= block.commit_seq <= self._newest_commit:
+            raise MalformedBlockError(
+                f"block drawn under commit {block.commit_seq}, after one under {self._drawn_under}; "
+                f"the newest commit is {self._newest_commit}"
+            )
+        if block.commit_seq > self._drawn_under:
+            self._drawn_under, self._tokens_under = block.commit_seq, 0
+        self._tokens_under += max(1, len(block.items))
+        if self._tokens_under > self._limits.tokens_per_commit:
+            raise MalformedBlockError(
+                f"the drafter floods: over {self._limits.tokens_per_commit} tokens under commit {block.commit_seq}"
+            )
+
+    def _find(self, start: TextPrefix) -> int | None:
+        """Index of the atom before which the text is ``start``."""
+        position = bisect_left(self._prefixes, start.length, key=lambda prefix: prefix.length)
+        for index in range(position, len(self._prefixes)):  # roles have no length: several may lie here
+            if self._prefixes[index].length != start.length:
+                break
+            if self._prefixes[index].hash == start.hash:
+                return index
+        return None
+
+    def _agrees(self, position: int, said: Sequence[int]) -> bool:
+        known = self._atoms[position : position + len(said)]
+        return known == said[: len(known)]
+
+    def _extend(self, atoms: Sequence[int]) -> None:
+        prefix = self._prefixes[-1]
+        for atom in atoms:
+            prefix = prefix.extend((_item(atom),))
+            self._prefixes.append(prefix)
+        self._atoms.extend(atoms)
+
+    def _drop_draft(self) -> None:
+        self._wasted_bytes += items_length(self.draft)
+        del self._atoms[self._num_committed :]
+        del self._prefixes[self._num_committed + 1 :]
+        self._paused = False
+
+    def _forget_old(self) -> None:
+        excess = self._num_committed - self._limits.history_atoms
+        if excess > self._limits.history_atoms:  # twice as long as needed: seldom, so cheap
+            del self._atoms[:excess], self._prefixes[:excess]
+            self._num_committed -= excess
+
+    def _ends_in_terminal_role(self) -> bool:
+        if self.is_empty:
+            return False
+        last = _item(self._atoms[-1])
+        return isinstance(last, Role) and last in TERMINAL_ROLES
+
+
+def _atoms(items: Iterable[Item]) -> list[int]:
+    atoms: list[int] = []
+    for item in items:
+        if isinstance(item, bytes):
+            atoms.extend(item)
+        else:
+            atoms.append(_FIRST_ROLE_ATOM + item)
+    return atoms
+
+
+def _item(atom: int) -> Item:
+    return bytes((atom,)) if atom < _FIRST_ROLE_ATOM else Role(atom - _FIRST_ROLE_ATOM)
+
+
+def _items(atoms: Sequence[int]) -> tuple[Item, ...]:
+    items: list[Item] = []
+    run = bytearray()
+    for atom in atoms:
+        if atom < _FIRST_ROLE_ATOM:
+            run.append(atom)
+            continue
+        if run:
+            items.append(bytes(run))
+            run.clear()
+        items.append(_item(atom))
+    if run:
+        items.append(bytes(run))
+    return tuple(items)

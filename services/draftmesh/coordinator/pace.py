@@ -1,0 +1,91 @@
+"""When to send a draft, when to wait for one, and when to let the target go on alone.
+
+The numbers behind the policy, on the machines it was made for: a step of the target takes 70 to 150 ms for 1 to 8
+rows, a draft token 2 to 4 ms. After a verdict that contradicts the draft, the drafter needs a network round trip and
+k tokens to have a new one, 20 to 35 ms. Waiting for it turns a step of one token into a step of 2 to 5 tokens, so it
+pays; a free run started in its place would not: the draft would have to wait for that whole step's end.
+
+* A draft of k tokens, or one that will not get longer, goes out at once.
+* Else the session waits, but no longer than one decoding step of the target takes (measured, one row) since the
+  drafter last heard of a commit. Then what there is goes out, and if there is nothing, a free run starts.
+* A draft with g accepted tokens saves g steps, so a wait of more than g steps cannot pay: with drafts that are
+  mostly wrong (moving average of g below 1) the patience is that much shorter.
+* Waits that bring nothing halve the patience, down to none; a draft in time doubles it. So a drafter that is too
+  slow costs about two steps once, and then nothing: its drafts interrupt free runs, whenever they come.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from draftmesh.core.verify import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class PaceConfig:
+    """Numbers of the policy."""
+
+    initial_step_ms: float = 60.0
+    """Duration of a decoding step of the target, until one is measured."""
+
+    max_wait_ms: float = 250.0
+    """A session never waits longer than this for a draft, however slow the target."""
+
+    smoothing: float = 0.25
+    """Weight of the newest measurement in moving averages, in (0, 1]."""
+
+    least_patience: float = 1 / 16
+    """Below this share of a step, waiting is given up until a draft comes in time again."""
+
+
+class Pace:
+    """The waiting policy of one session. Times are seconds of one monotonic clock."""
+
+    def __init__(self, config: PaceConfig, *, draft_tokens: int) -> None:
+        self._config = config
+        self._draft_tokens = draft_tokens
+        self._step_ms = config.initial_step_ms
+        self._patience = 1.0
+        self._gain = 1.0  # accepted tokens of a draft, moving average
+        self._waiting_since_s = 0.0
+
+    @property
+    def step_ms(self) -> float:
+        """Expected duration of a decoding step of the target."""
+        return self._step_ms
+
+    @property
+    def deadline_s(self) -> float:
+        """When waiting for a draft ends."""
+        patience_ms = self._patience * min(1.0, self._gain) * self._step_ms
+        return self._waiting_since_s + min(patience_ms, self._config.max_wait_ms) / 1e3
+
+    def enough(self, tokens: int, *, ended: bool) -> bool:
+        """Whether a draft of ``tokens`` target tokens is to go out without waiting for more."""
+        return tokens >= self._draft_tokens or (ended and tokens > 0)
+
+    def settled(self, now_s: float) -> None:
+        """Something was committed: from now on the drafter is being waited for."""
+        self._waiting_since_s = now_s
+
+    def drafted(self, now_s: float) -> None:
+        """A draft goes out."""
+        if (now_s - self._waiting_since_s) * 1e3 <= self._step_ms:
+            self._patience = min(1.0, 2 * max(self._patience, self._config.least_patience))
+
+    def starved(self) -> None:
+        """A wait has ended without a draft."""
+        self._patience = self._patience / 2 if self._patience > self._config.least_patience else 0.0
+
+    def observe(self, verdict: Verdict, *, judged: bool) -> None:
+        """Learn from a verdict on a draft (``judged``) or on a free run."""
+        if judged:
+            self._gain += self._config.smoothing * (verdict.accepted - self._gain)
+        compute_ms = verdict.timings.compute_ms
+        if compute_ms <= 0 or not verdict.tokens:
+            return
+        if judged:  # a step with more rows bounds a step with one from above
+            self._step_ms = min(self._step_ms, compute_ms)
+        else:
+            step_ms = compute_ms / len(verdict.tokens)
+            self._step_ms += self._config.smoothing * (step_ms - self._step_ms)

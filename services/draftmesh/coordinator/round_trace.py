@@ -1,0 +1,86 @@
+"""Spans of a session's rounds: one for each round, from the wait for its draft to its last verdict.
+
+The verifier opens its own span under the round's, whose context travels with the round. Children made here: the wait
+for a draft, the translation, and the commit (persisting and delivering what a verdict settled).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from opentelemetry.trace import Span, Tracer, set_span_in_context, use_span
+
+from draftmesh.core.verify import RoundStatus, Verdict, VerifyRound
+from draftmesh.telemetry import tracing
+
+SPAN_DRAFT_WAIT = "draftmesh.draft_wait"
+"""The verifier idle, the session waiting for a draft."""
+
+
+class RoundTrace:
+    """The open spans of one session's rounds."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+        self._open: dict[int, Span] = {}
+        self._last: Span | None = None
+        self._translations: list[tuple[int, int]] = []  # start and end since the last round, ns since the epoch
+
+    @contextmanager
+    def translating(self) -> Iterator[None]:
+        """Times a translation; it belongs to the next round."""
+        start_ns = time.time_ns()
+        yield
+        self._translations = [(start_ns, time.time_ns())]  # earlier ones came to nothing
+
+    @contextmanager
+    def asking(self, request: VerifyRound, waited_ms: float) -> Iterator[None]:
+        """Opens a round's span and makes it current while the round is sent."""
+        now_ns = time.time_ns()
+        start_ns = now_ns - int(waited_ms * 1e6)
+        attributes = {
+            tracing.ROUND: request.round,
+            tracing.DRAFTED_TOKENS: len(request.draft_ids),
+            tracing.FREE_RUN_TOKENS: request.free_run,
+        }
+        span = self._tracer.start_span(tracing.SPAN_ROUND, attributes=attributes, start_time=start_ns)
+        self._open[request.round] = span
+        self._child(span, SPAN_DRAFT_WAIT, start_ns, now_ns)
+        for start, end in self._translations:
+            self._child(span, tracing.SPAN_TRANSLATE, start, end)
+        self._translations.clear()
+        with use_span(span):
+            yield
+
+    def heard(self, verdict: Verdict) -> None:
+        """Ends the span of a round that has had its last verdict."""
+        span = self._open.get(verdict.round)
+        if span is None:
+            return
+        self._last = span
+        stale = verdict.status is RoundStatus.STALE
+        span.set_attribute(tracing.ACCEPTED_TOKENS, verdict.accepted)
+        span.set_attribute(tracing.COMMITTED_TOKENS, len(verdict.tokens))
+        span.set_attribute(tracing.STALE, stale)
+        if verdict.final or stale:
+            span.end()
+            del self._open[verdict.round]
+
+    @contextmanager
+    def committing(self) -> Iterator[None]:
+        """A span around what follows a verdict."""
+        context = set_span_in_context(self._last) if self._last is not None else None
+        with self._tracer.start_as_current_span(tracing.SPAN_COMMIT, context=context):
+            yield
+
+    def close(self) -> None:
+        """The stream has ended: no round will be answered any more."""
+        for span in self._open.values():
+            span.end()
+        self._open.clear()
+
+    def _child(self, parent: Span, name: str, start_ns: int, end_ns: int) -> None:
+        context = set_span_in_context(parent)
+        self._tracer.start_span(name, context=context, start_time=start_ns).end(end_ns)

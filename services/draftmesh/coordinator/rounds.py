@@ -1,0 +1,124 @@
+"""The rounds asked on one stream to a verifier, and which of its answers count.
+
+The first answer to a round wins: repeated verdicts are ignored, and so is what a verdict says about tokens that are
+committed already. A verdict that does not continue the committed tokens means that the two sides have lost each
+other; the stream is of no use then, and opening another one with the committed ids sets things right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from draftmesh.core.errors import UnavailableError
+from draftmesh.core.ledger import Ledger
+from draftmesh.core.text import TokenPrefix
+from draftmesh.core.verify import RoundStatus, Verdict, VerifyRound
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A verdict that counts."""
+
+    verdict: Verdict
+    judged_tokens: int
+    """Draft tokens that it judges; 0 if it tells of a free run, or is stale."""
+
+    has_prefill: bool = False
+    """Whether it is the stream's first: its steps have computed the prompt too."""
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the round was refused: nothing was computed."""
+        return self.verdict.status is RoundStatus.STALE
+
+    def ledger(self, committed_bytes: int, verify_wait_ms: float) -> Ledger:
+        """What it adds to the books, beside what it took."""
+        verdict = self.verdict
+        if self.is_stale:
+            return Ledger(stale_rounds=1, verify_wait_ms=verify_wait_ms)
+        rounds = 1 if self.judged_tokens else 0
+        # A round that ends the generation may lack its recovered or bonus token.
+        free = max(0, len(verdict.tokens) - verdict.accepted - rounds)
+        return Ledger(
+            rounds=rounds,
+            drafted_tokens=self.judged_tokens,
+            accepted_tokens=verdict.accepted,
+            committed_tokens=len(verdict.tokens),
+            committed_bytes=committed_bytes,
+            target_steps=rounds + free,
+            free_run_tokens=free,
+            verify_wait_ms=verify_wait_ms,
+            accepted_per_position=(1,) * verdict.accepted,
+            drafted_per_position=(1,) * self.judged_tokens,
+        )
+
+
+class RoundBook:
+    """Rounds that have been asked and not been answered for the last time."""
+
+    def __init__(self) -> None:
+        self._next_round = 1
+        self._open: dict[int, VerifyRound] = {}
+        self._judged_to = 0  # the newest round whose draft has been judged
+        self._refused_at: TokenPrefix | None = None
+        self._has_answered = False
+
+    @property
+    def next_round(self) -> int:
+        """The number of the next round."""
+        return self._next_round
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the verifier has nothing to do."""
+        return not self._open
+
+    @property
+    def is_judging(self) -> bool:
+        """Whether a draft is with the verifier."""
+        return any(request.draft_ids for request in self._open.values())
+
+    def refuses_at(self, base: TokenPrefix) -> bool:
+        """Whether a draft from ``base`` was answered as stale: the target has gone another way from there."""
+        return self._refused_at == base
+
+    def ask(self, request: VerifyRound) -> None:
+        """A round goes out."""
+        assert request.round == self._next_round, "rounds count without gaps"
+        self._open[request.round] = request
+        self._next_round += 1
+
+    def match(self, verdict: Verdict, committed: TokenPrefix) -> Answer | None:
+        """What ``verdict`` answers; None when it says nothing new.
+
+        Raises:
+            UnavailableError: the verifier and this side do not speak of the same tokens.
+        """
+        request = self._open.get(verdict.round)
+        if request is None:
+            return None
+        if verdict.status is RoundStatus.STALE:
+            self._refuse(request, verdict, committed)
+            return Answer(verdict, judged_tokens=0)
+        if verdict.base.length < committed.length:
+            return None
+        if verdict.base != committed or verdict.accepted > min(len(verdict.tokens), len(request.draft_ids)):
+            raise UnavailableError(f"the verdict on round {verdict.round} does not continue the committed tokens")
+        if verdict.final:
+            del self._open[verdict.round]
+        has_prefill, self._has_answered = not self._has_answered, True
+        return Answer(verdict, self._newly_judged(request, verdict), has_prefill)
+
+    def _newly_judged(self, request: VerifyRound, verdict: Verdict) -> int:
+        if request.round <= self._judged_to or not request.draft_ids:
+            return 0
+        self._judged_to = request.round
+        # Draft tokens that a free run had committed before the round arrived were not judged.
+        return len(request.draft_ids) - (verdict.base.length - request.base.length)
+
+    def _refuse(self, request: VerifyRound, verdict: Verdict, committed: TokenPrefix) -> None:
+        del self._open[request.round]
+        self._refused_at = request.base
+        # While a free run goes on, its tokens may still be on their way: the answer has overtaken them.
+        if self.is_idle and (verdict.base != committed or not request.draft_ids):
+            raise UnavailableError(f"the verifier refuses round {verdict.round} and is somewhere else")

@@ -1,0 +1,57 @@
+"""What a session asks of the pools: a drafter or verifier to sit at, and where to get another when that one fails."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Generic, Protocol, TypeVar
+
+from draftmesh.core.ledger import Ledger
+
+PeerT_co = TypeVar("PeerT_co", covariant=True)
+
+
+class Seat(Protocol, Generic[PeerT_co]):
+    """A pool member that was picked for a session."""
+
+    @property
+    def address(self) -> str:
+        """Names the member."""
+
+    @property
+    def name(self) -> str:
+        """The name of its model."""
+
+    @property
+    def peer(self) -> PeerT_co:
+        """The service itself."""
+
+    @property
+    def limit_tokens(self) -> int:
+        """Draft tokens: ahead of a commit for a drafter, of one round for a verifier."""
+
+    def taken(self) -> AbstractContextManager[None]:
+        """Counts the session as the member's own while the context lasts."""
+
+    def record(self, delta: Ledger) -> None:
+        """Add to the member's books."""
+
+    @property
+    def should_move(self) -> bool:
+        """Whether the member drains and another one could take the session."""
+
+    async def retired(self) -> None:
+        """Returns when :attr:`should_move` has become true."""
+
+
+class SeatSource(Protocol, Generic[PeerT_co]):
+    """Picks members for one session: model, method and the rest are settled already."""
+
+    async def acquire(
+        self, *, banned: frozenset[str] = frozenset(), failed: frozenset[str] = frozenset()
+    ) -> Seat[PeerT_co]:
+        """The best ready member; waits while there is none.
+
+        Args:
+            banned: Addresses that are never picked.
+            failed: Addresses that are picked only if there is no other.
+        """

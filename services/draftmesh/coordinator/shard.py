@@ -1,0 +1,208 @@
+"""One coordinator shard: takes requests, runs their sessions, and knows the pools."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from random import Random
+
+from opentelemetry.trace import Tracer
+
+from draftmesh.coordinator.admission import Admission
+from draftmesh.coordinator.config import CoordinatorConfig
+from draftmesh.coordinator.generation import Generation, Instruments, Job
+from draftmesh.coordinator.live_session import LiveSession
+from draftmesh.coordinator.pools import DrafterPool, VerifierPool
+from draftmesh.coordinator.requests import (
+    GenerationRequest,
+    Prompt,
+    check_method,
+    draft_tokens,
+    encode_prompt,
+    stop_conditions,
+)
+from draftmesh.coordinator.routing.candidate import Wish
+from draftmesh.coordinator.routing.profile import drafter_profile, verifier_profile
+from draftmesh.coordinator.routing.scorers import PrefixAffinity
+from draftmesh.coordinator.seating import DrafterSeats, VerifierSeats
+from draftmesh.coordinator.session_ids import new_session_id
+from draftmesh.coordinator.session_record import SessionRecord
+from draftmesh.coordinator.session_store import SessionStore
+from draftmesh.coordinator.targets import Target, Targets
+from draftmesh.core.errors import UnknownModelError
+from draftmesh.core.protocols import Clock
+from draftmesh.core.sampling import Method
+from draftmesh.decoding.noise_key import mint_noise_key
+from draftmesh.telemetry import tracing
+from draftmesh.telemetry.metrics import CoordinatorMetrics
+from draftmesh.tokenization import DraftTranslator
+
+
+@dataclass(frozen=True, slots=True)
+class Pools:
+    """Who is there."""
+
+    drafters: DrafterPool
+    verifiers: VerifierPool
+
+
+class Shard:
+    """The sessions of one shard. Lives in one event loop."""
+
+    def __init__(
+        self,
+        config: CoordinatorConfig,
+        pools: Pools,
+        store: SessionStore,
+        *,
+        clock: Clock,
+        random: Random,
+        tracer: Tracer,
+        metrics: CoordinatorMetrics,
+    ) -> None:
+        self.config = config
+        self.pools = pools
+        self._store = store
+        self._instruments = Instruments(clock, random, tracer, metrics)
+        self._targets = Targets(pools.verifiers)
+        self._admission = Admission(config.admission)
+        self._affinity = PrefixAffinity()
+        self._verifier_profile = verifier_profile(self._affinity, random)
+        self._drafter_profile = drafter_profile(random)
+        self._live: dict[str, LiveSession] = {}
+
+    @asynccontextmanager
+    async def session(self, request: GenerationRequest) -> AsyncIterator[LiveSession]:
+        """A new session that generates; leaving the context before its end cancels it.
+
+        Raises:
+            DraftmeshError: the request is wrong, or cannot be served now.
+        """
+        async with self._admission.slot():
+            live, generation = await self._prepare(request)
+            self._live[live.record.session_id] = live
+            try:
+                with self._instruments.tracer.start_as_current_span(
+                    tracing.SPAN_SESSION, attributes=_attributes(live.record)
+                ) as span:
+                    await live.start(generation)
+                    yield live
+                    span.set_attributes(_results(live.record))
+            finally:
+                await live.cancel()
+                del self._live[live.record.session_id]
+
+    def find_live(self, session_id: str) -> LiveSession | None:
+        """The session, if it runs in this shard."""
+        return self._live.get(session_id)
+
+    async def record(self, session_id: str) -> SessionRecord:
+        """The newest record of a session of this shard; raises UnknownSessionError."""
+        live = self._live.get(session_id)
+        return live.record if live is not None else await self._store.load(session_id)
+
+    async def cancel(self, session_id: str) -> bool:
+        """End a session; False if it had ended before. Raises UnknownSessionError."""
+        live = self._live.get(session_id)
+        if live is None:
+            await self._store.load(session_id)
+            return False
+        return await live.cancel()
+
+    async def drain(self) -> None:
+        """Take no more sessions, and wait for those that run."""
+        self._admission.close()
+        while self._live:
+            await asyncio.gather(*(live.ended() for live in tuple(self._live.values())))
+            await asyncio.sleep(0)  # lets their readers leave
+
+    async def _prepare(self, request: GenerationRequest) -> tuple[LiveSession, Generation]:
+        target = await self._targets.find(request.model)
+        check_method(request.method, target)
+        self._check_drafter_name(request)
+        prompt = await encode_prompt(request, target)
+        job, drafters = self._make_job(request, target, prompt)
+        live = LiveSession(_record_of(job, target), self._store, self._instruments.clock, self._instruments.metrics)
+        translator = DraftTranslator(target.tokenizer)
+        translator.commit(job.prompt_ids)
+        generation = Generation(
+            job,
+            table=target.tokenizer.vocabulary,
+            translator=translator,
+            verifiers=self._verifier_seats(job),
+            drafters=drafters if job.method is not Method.OFF else None,
+            output=live,
+            config=self.config.generation,
+            instruments=self._instruments,
+        )
+        return live, generation
+
+    def _make_job(self, request: GenerationRequest, target: Target, prompt: Prompt) -> tuple[Job, DrafterSeats]:
+        """The job, and where its drafters come from."""
+        method = Method.EXACT if request.method is Method.AUTO else request.method
+        wish = Wish(method, target.info.target_digest, name=request.drafter)
+        drafters = DrafterSeats(self.pools.drafters, self._drafter_profile, wish)
+        if request.method is Method.AUTO and not drafters.has_candidates:
+            method = Method.OFF
+        job = Job(
+            session_id=new_session_id(self.config.shard),
+            session_epoch=1,
+            prompt_ids=prompt.ids,
+            context=prompt.context,
+            sampling=request.sampling,
+            stop=stop_conditions(request, prompt, target, self.config.default_max_tokens),
+            noise_key=mint_noise_key(request.seed, prompt.ids),
+            method=method,
+            draft_tokens=draft_tokens(request, self.config),
+            target_digest=target.info.target_digest,
+        )
+        return job, drafters
+
+    def _verifier_seats(self, job: Job) -> VerifierSeats:
+        wish = Wish(
+            job.method,
+            job.target_digest,
+            context_tokens=len(job.prompt_ids) + job.stop.max_tokens,
+            prompt_ids=job.prompt_ids,
+        )
+        return VerifierSeats(self.pools.verifiers, self._verifier_profile, wish, self._affinity)
+
+    def _check_drafter_name(self, request: GenerationRequest) -> None:
+        names = sorted({member.info.name for member in self.pools.drafters.members if member.info is not None})
+        if request.drafter and request.drafter not in names:
+            raise UnknownModelError(f"no drafter is named {request.drafter!r}; there are: {', '.join(names) or 'none'}")
+
+
+def _record_of(job: Job, target: Target) -> SessionRecord:
+    return SessionRecord(
+        session_id=job.session_id,
+        session_epoch=job.session_epoch,
+        model=target.info.model,
+        target_digest=job.target_digest,
+        method=job.method,
+        prompt_ids=job.prompt_ids,
+        sampling=job.sampling,
+        stop=job.stop,
+        noise_key=job.noise_key,
+    )
+
+
+def _attributes(record: SessionRecord) -> dict[str, str | int]:
+    return {
+        tracing.SESSION_ID: record.session_id,
+        tracing.METHOD: record.method.label,
+        tracing.GEN_AI_MODEL: record.model,
+        tracing.GEN_AI_INPUT_TOKENS: len(record.prompt_ids),
+    }
+
+
+def _results(record: SessionRecord) -> dict[str, str | int]:
+    reason = record.finish_reason.name.lower() if record.finish_reason is not None else "error"
+    return {
+        tracing.GEN_AI_OUTPUT_TOKENS: len(record.tokens),
+        tracing.GEN_AI_FINISH_REASONS: reason,
+        tracing.ACCEPTED_TOKENS: record.ledger.accepted_tokens,
+        tracing.DRAFTED_TOKENS: record.ledger.drafted_tokens,
+    }

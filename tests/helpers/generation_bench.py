@@ -1,0 +1,141 @@
+"""Runs one session's generation loop on fakes, in virtual time."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+import tokenizers
+from opentelemetry.metrics import NoOpMeter
+from opentelemetry.trace import NoOpTracer
+
+from draftmesh.coordinator.generation import Generation, GenerationConfig, Instruments, Job
+from draftmesh.coordinator.transcript import Advance, TokenSpan
+from draftmesh.core.endpoint import TokenizerFile
+from draftmesh.core.ledger import Ledger
+from draftmesh.core.sampling import FinishReason, Method, NoiseKey, SamplingParams, StopConditions
+from draftmesh.telemetry.metrics import CoordinatorMetrics
+from draftmesh.tokenization import DraftTranslator, Tokenizer, tokenizer_from_files
+from tests.helpers.fakes import FakeClock, FakeDrafter, FakeSeat, FakeSeats, FakeVerifier, PeerT
+
+PROSE = (
+    "the drafter proposes and the target disposes; für alle Fälle gibt es Brücken – und 🙂 auch.\n"
+    "def step(engine):\n    return engine.step() if engine else None\n"
+) * 4
+EOS_TEXT = "<|end|>"
+
+
+@functools.cache
+def tiny_tokenizer_files() -> tuple[TokenizerFile, ...]:
+    """A byte-level BPE of some 400 tokens."""
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = tokenizers.decoders.ByteLevel()
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=400,
+        initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
+        special_tokens=[EOS_TEXT],
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([PROSE], trainer)
+    config = {"eos_token": EOS_TEXT}
+    return (
+        TokenizerFile("tokenizer.json", tokenizer.to_str().encode()),
+        TokenizerFile("tokenizer_config.json", json.dumps(config).encode()),
+    )
+
+
+@functools.cache
+def tiny_tokenizer() -> Tokenizer:
+    """The tokenizer of these files."""
+    return tokenizer_from_files(tiny_tokenizer_files())
+
+
+def eos_id() -> int:
+    """The end token."""
+    return min(tiny_tokenizer().vocabulary.terminal_ids)
+
+
+@dataclass
+class Recorder:
+    """An ``Output`` that keeps everything."""
+
+    advances: list[Advance] = field(default_factory=list)
+    ledger: Ledger = field(default_factory=Ledger)
+
+    async def advance(self, advance: Advance, ledger: Ledger) -> None:
+        """Part of ``Output``."""
+        self.advances.append(advance)
+        self.ledger = ledger
+
+    @property
+    def tokens(self) -> tuple[TokenSpan, ...]:
+        """All committed tokens."""
+        return tuple(token for advance in self.advances for token in advance.tokens)
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Their ids."""
+        return tuple(token.id for token in self.tokens)
+
+    @property
+    def text(self) -> bytes:
+        """All that a client was shown."""
+        return b"".join(advance.text for advance in self.advances)[: self.advances[-1].ready_length]
+
+    @property
+    def finish_reason(self) -> FinishReason | None:
+        """Why it ended."""
+        return self.advances[-1].finish_reason
+
+
+def job_of(
+    stop: StopConditions | None = None, *, method: Method = Method.EXACT, draft_tokens: int = 8, epoch: int = 1
+) -> Job:
+    """A job with a prompt of three tokens."""
+    return Job(
+        session_id="session",
+        session_epoch=epoch,
+        prompt_ids=(1, 2, 3),
+        context=(b"prompt",),
+        sampling=SamplingParams(),
+        stop=stop or StopConditions(max_tokens=64),
+        noise_key=NoiseKey(bytes(16)),
+        method=method,
+        draft_tokens=draft_tokens,
+        target_digest=b"target",
+    )
+
+
+def make_generation(
+    job: Job,
+    verifiers: FakeSeats[FakeVerifier],
+    drafters: FakeSeats[FakeDrafter] | None,
+    output: Recorder,
+    config: GenerationConfig | None = None,
+) -> Generation:
+    """A generation with real translation and fake services."""
+    instruments = Instruments(FakeClock(), Random(0), NoOpTracer(), CoordinatorMetrics.create(NoOpMeter("test")))
+    return Generation(
+        job,
+        table=tiny_tokenizer().vocabulary,
+        translator=DraftTranslator(tiny_tokenizer()),
+        verifiers=verifiers,
+        drafters=drafters,
+        output=output,
+        config=config or GenerationConfig(),
+        instruments=instruments,
+    )
+
+
+def seats_of(*peers: PeerT, limit_tokens: int = 16) -> FakeSeats[PeerT]:
+    """A pool of these."""
+    return FakeSeats(*(FakeSeat(f"peer-{number}", "fake", peer, limit_tokens) for number, peer in enumerate(peers)))
+
+
+def text_of(ids: Sequence[int]) -> bytes:
+    """The bytes of target tokens."""
+    return tiny_tokenizer().decode_bytes(ids)

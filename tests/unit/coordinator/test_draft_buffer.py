@@ -1,0 +1,144 @@
+"""What of a drafter's stream is kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from draftmesh.coordinator.draft_buffer import DraftBuffer, DraftLimits
+from draftmesh.core.draft import Block
+from draftmesh.core.errors import MalformedBlockError
+from draftmesh.core.text import Item, Role, TextPrefix
+
+LIMITS = DraftLimits(max_ahead_tokens=8, history_atoms=16)
+
+
+def block(before: tuple[Item, ...], *items: Item, seq: int = 0, paused: bool = False) -> Block:
+    """A block that follows ``before``."""
+    return Block(seq, TextPrefix().extend(before), items, paused)
+
+
+@pytest.fixture
+def buffer() -> DraftBuffer:
+    """A buffer after the committed text ``the ``, with the commit that says so sent."""
+    buffer = DraftBuffer(LIMITS)
+    buffer.settle((b"the ",))
+    buffer.note_commit(1)
+    return buffer
+
+
+def test_a_block_that_continues_is_kept(buffer: DraftBuffer) -> None:
+    """Blocks one after the other add up."""
+    assert buffer.offer(block((b"the ",), b"cat", seq=1))
+    assert buffer.offer(block((b"the cat",), b" sat", b" on", seq=1))
+    assert buffer.draft == (b"cat sat on",)
+
+
+def test_a_block_elsewhere_is_wasted(buffer: DraftBuffer) -> None:
+    """The same length with another hash is another text."""
+    assert not buffer.offer(block((b"any ",), b"dog", seq=1))
+    assert (buffer.draft, buffer.take_wasted_bytes(), buffer.take_wasted_bytes()) == ((), 3, 0)
+
+
+def test_the_commit_of_a_block_does_not_matter(buffer: DraftBuffer) -> None:
+    """A block drawn before the last commit is kept if its prefix fits: its agreeing overlap is trimmed."""
+    assert buffer.offer(block((b"t",), b"he c", seq=0))
+    assert buffer.draft == (b"c",)
+
+
+def test_an_overlap_that_differs_is_wasted(buffer: DraftBuffer) -> None:
+    """A block that contradicts committed or kept text is dropped whole."""
+    buffer.offer(block((b"the ",), b"cat", seq=1))
+    assert not buffer.offer(block((b"the ",), b"cot", b"!", seq=1))
+    assert buffer.draft == (b"cat",)
+
+
+def test_an_agreeing_commit_keeps_the_rest(buffer: DraftBuffer) -> None:
+    """What the target says along the draft is trimmed from it, and nothing is wasted."""
+    buffer.offer(block((b"the ",), b"cat sat", seq=1))
+    assert buffer.settle((b"ca", b"t"))
+    assert (buffer.draft, buffer.take_wasted_bytes()) == ((b" sat",), 0)
+
+
+def test_a_commit_beyond_the_draft_agrees(buffer: DraftBuffer) -> None:
+    """The target says the whole draft and more: later blocks still fit."""
+    buffer.offer(block((b"the ",), b"cat", seq=1))
+    assert buffer.settle((b"cat sat",))
+    assert buffer.offer(block((b"the cat",), b" sat on", seq=1))
+    assert (buffer.draft, buffer.take_wasted_bytes()) == ((b" on",), 0)
+
+
+def test_a_commit_that_differs_drops_the_draft(buffer: DraftBuffer) -> None:
+    """The draft is wasted, and blocks that continue it no longer fit."""
+    buffer.offer(block((b"the ",), b"cat", seq=1))
+    assert not buffer.settle((b"cow",))
+    assert not buffer.offer(block((b"the cat",), b"!", seq=1))
+    assert (buffer.draft, buffer.take_wasted_bytes()) == ((), 4)
+
+
+def test_roles_are_part_of_the_text(buffer: DraftBuffer) -> None:
+    """A role has no bytes, yet text before and after it is told apart."""
+    buffer.offer(block((b"the ",), b"end", Role.EOS, seq=1))
+    assert buffer.draft == (b"end", Role.EOS)
+    assert buffer.offer(block((b"the end", Role.EOS), b"more", seq=1))
+    assert not buffer.offer(block((b"the end",), b"more", seq=1))
+
+
+@pytest.mark.parametrize(
+    ("last", "ended"),
+    [
+        (block((b"the ",), b"cat", seq=1, paused=True), True),
+        (block((b"the ",), b"cat", seq=1), False),
+        (block((b"the ",), b"cat", Role.EOS, seq=1), True),
+        (block((b"the ",), b"cat", Role.PAD, seq=1), False),
+        (block((b"t",), b"he cat", seq=0, paused=True), False),
+    ],
+)
+def test_a_draft_has_ended_when_no_more_can_come(buffer: DraftBuffer, last: Block, *, ended: bool) -> None:
+    """It ends with a terminal role, or with a pause that no commit has made void."""
+    buffer.offer(last)
+    assert buffer.ended is ended
+
+
+def test_a_commit_makes_a_pause_void(buffer: DraftBuffer) -> None:
+    """The drafter goes on after a commit that agrees."""
+    buffer.offer(block((b"the ",), b"cat", seq=1, paused=True))
+    buffer.settle((b"c",))
+    assert not buffer.ended
+
+
+def test_old_text_is_forgotten(buffer: DraftBuffer) -> None:
+    """Only so much committed text is remembered; blocks that start before it are wasted, later ones fit."""
+    buffer.settle((b"x" * 100,))
+    assert not buffer.offer(block((b"the ",), b"x" * 100, b"!", seq=1))
+    assert buffer.offer(block((b"the " + b"x" * 95,), b"xxxxx!", seq=1))
+    assert buffer.draft == (b"!",)
+
+
+def test_a_flood_of_tokens_is_malformed(buffer: DraftBuffer) -> None:
+    """More tokens under one commit than twice the allowance: the drafter ignores its limit."""
+    buffer.offer(block((b"the ",), *(b"a",) * 16, seq=1))
+    with pytest.raises(MalformedBlockError, match="floods"):
+        buffer.offer(block((b"the " + b"a" * 16,), b"a", seq=1))
+
+
+def test_a_flood_of_bytes_is_malformed() -> None:
+    """A few gigantic tokens are a flood too."""
+    buffer = DraftBuffer(DraftLimits(max_ahead_tokens=8, max_kept_bytes=10))
+    with pytest.raises(MalformedBlockError, match="floods"):
+        buffer.offer(block((), b"a" * 11))
+
+
+@pytest.mark.parametrize("seq", [2, 0])
+def test_a_commit_that_cannot_have_been_applied_is_malformed(buffer: DraftBuffer, seq: int) -> None:
+    """A drafter cannot have applied a commit that was never sent, nor go back to an earlier one."""
+    buffer.offer(block((b"the ",), b"a", seq=1))
+    with pytest.raises(MalformedBlockError, match="commit"):
+        buffer.offer(block((b"the a",), b"a", seq=seq))
+
+
+def test_a_new_drafter_starts_afresh(buffer: DraftBuffer) -> None:
+    """The draft of the one before is dropped, and commits count from 0 again."""
+    buffer.offer(block((b"the ",), b"cat", seq=1))
+    buffer.restart()
+    assert buffer.is_empty
+    assert buffer.offer(block((b"the ",), b"dog", seq=0))

@@ -1,0 +1,307 @@
+"""Single properties of the generation loop, in virtual time (tests/property has the rest)."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+
+import pytest
+from opentelemetry.metrics import NoOpMeter
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from draftmesh.coordinator.generation import Generation, GenerationConfig, Instruments
+from draftmesh.coordinator.transcript import Advance
+from draftmesh.core.errors import FencedError, InvalidRequestError, PromptTooLongError, UnavailableError
+from draftmesh.core.ledger import Ledger
+from draftmesh.core.sampling import Method, StopConditions
+from draftmesh.core.text import TokenPrefix
+from draftmesh.telemetry.metrics import CoordinatorMetrics
+from draftmesh.tokenization import DraftTranslator
+from tests.helpers.fakes import FakeClock, FakeDrafter, FakeSeats, FakeVerifier, Faults, MalformedDrafter
+from tests.helpers.generation_bench import (
+    PROSE,
+    Recorder,
+    job_of,
+    make_generation,
+    seats_of,
+    text_of,
+    tiny_tokenizer,
+)
+from tests.helpers.virtual_time import run_virtual
+
+PATH = tuple(tiny_tokenizer().encode_bytes(PROSE.encode())[:200])
+STOP = StopConditions(max_tokens=100)
+
+
+def verifier(**options: object) -> FakeVerifier:
+    """A verifier whose steps take about 100 ms."""
+    return FakeVerifier(PATH, tiny_tokenizer().vocabulary, **options)  # type: ignore[arg-type]
+
+
+def drafter(**options: object) -> FakeDrafter:
+    """A drafter that knows what the target says."""
+    return FakeDrafter(text_of(PATH), **options)  # type: ignore[arg-type]
+
+
+def generate(
+    verifiers: FakeSeats[FakeVerifier],
+    drafters: FakeSeats[FakeDrafter] | None,
+    *,
+    method: Method = Method.EXACT,
+    draft_tokens: int = 8,
+) -> tuple[Recorder, float]:
+    """Run a session; what it said, and how long it took."""
+    output = Recorder()
+
+    async def main() -> float:
+        job = job_of(STOP, method=method, draft_tokens=draft_tokens)
+        await make_generation(job, verifiers, drafters, output).run()
+        return asyncio.get_running_loop().time()
+
+    return output, run_virtual(main())
+
+
+def test_a_good_drafter_makes_a_session_several_times_faster() -> None:
+    """Drafting overlaps with verification: with a perfect drafter nearly every step commits a whole draft."""
+    _, alone_s = generate(seats_of(verifier()), None, method=Method.OFF)
+    output, drafted_s = generate(seats_of(verifier()), seats_of(drafter(), limit_tokens=32))
+    assert output.ids == PATH[:100]
+    assert (output.ledger.rounds < 20, drafted_s < alone_s / 4, output.ledger.wasted_bytes) == (True, True, 0)
+
+
+@pytest.mark.parametrize("token_ms", [3.0, 30.0, 300.0])
+def test_a_useless_drafter_is_hardly_waited_for(token_ms: float) -> None:
+    """With a drafter that is always wrong, fast or slow, the verifier is idle for less than a tenth of the time."""
+    output, duration_s = generate(seats_of(verifier()), seats_of(drafter(accuracy=0.0, token_ms=token_ms)))
+    assert output.ledger.draft_wait_ms < 100 * duration_s
+
+
+def test_a_silent_drafter_costs_two_steps_at_most() -> None:
+    """Waits for a draft that never comes end soon and for good."""
+    output, _ = generate(seats_of(verifier()), seats_of(drafter(silent=True)))
+    assert output.ledger.draft_wait_ms <= 2 * 150
+
+
+def test_without_drafting_the_target_is_asked_once() -> None:
+    """Method off is one free run for the whole text."""
+    peer = verifier()
+    generate(seats_of(peer), None, method=Method.OFF)
+    assert [(request.draft_ids, request.free_run) for request in peer.rounds] == [((), 100)]
+
+
+def test_no_draft_tokens_means_no_drafter() -> None:
+    """A request for drafts of no tokens opens no drafter stream."""
+    peer = drafter()
+    output, _ = generate(seats_of(verifier()), seats_of(peer), draft_tokens=0)
+    assert (output.ids, peer.opened) == (PATH[:100], [])
+
+
+def test_drafts_keep_to_the_limits() -> None:
+    """No round has more draft tokens than the request, and than the verifier takes."""
+    for wanted, limit in ((5, 16), (16, 3)):
+        peer = verifier()
+        generate(seats_of(peer, limit_tokens=limit), seats_of(drafter()), draft_tokens=wanted)
+        assert max(len(request.draft_ids) for request in peer.rounds) == min(wanted, limit)
+
+
+def test_the_first_round_does_not_wait_for_a_drafter() -> None:
+    """Generation starts with a free run while the drafter is still being opened."""
+    peer = verifier()
+    generate(seats_of(peer), seats_of(drafter(token_ms=500.0)))
+    first = peer.rounds[0]
+    assert (first.base, first.draft_ids, first.free_run) == (TokenPrefix(), (), 16)
+
+
+def test_the_next_round_goes_out_before_the_text() -> None:
+    """When a verdict finds a draft ready, the next round is with the verifier before anybody sees the text."""
+    peer = verifier()
+    rounds_before: list[int] = []
+
+    class Watching(Recorder):
+        async def advance(self, advance: Advance, ledger: Ledger) -> None:
+            rounds_before.append(len(peer.rounds))
+            await super().advance(advance, ledger)
+
+    output = Watching()
+
+    async def main() -> None:
+        drafters = seats_of(drafter(token_ms=0.5), limit_tokens=32)
+        await make_generation(job_of(STOP, draft_tokens=4), seats_of(peer), drafters, output).run()
+
+    run_virtual(main())
+    judged = [index for index, advance in enumerate(output.advances) if len(advance.tokens) == 5]
+    assert len(judged) > 15
+    assert [rounds_before[index] for index in judged[:-1]] == [index + 2 for index in judged[:-1]]
+
+
+def test_a_slow_reader_does_not_hold_up_the_target() -> None:
+    """The next round is computed while the text is being persisted."""
+
+    class Slow(Recorder):
+        async def advance(self, advance: Advance, ledger: Ledger) -> None:
+            await asyncio.sleep(0.05)
+            await super().advance(advance, ledger)
+
+    async def main() -> float:
+        drafters = seats_of(drafter(token_ms=0.5), limit_tokens=32)
+        await make_generation(job_of(STOP), seats_of(verifier()), drafters, Slow()).run()
+        return asyncio.get_running_loop().time()
+
+    _, undisturbed_s = generate(seats_of(verifier()), seats_of(drafter(token_ms=0.5), limit_tokens=32))
+    assert run_virtual(main()) < undisturbed_s + 0.3
+
+
+def test_the_drafter_hears_every_commit_once() -> None:
+    """Commits name consecutive text, numbered from 1, and end with all that was committed while it listened."""
+    peer = drafter()
+    generate(seats_of(verifier()), seats_of(peer))
+    (stream,) = peer.streams
+    text = b"".join(item for commit in stream.commits for item in commit.items if isinstance(item, bytes))
+    assert text_of(PATH[:100]).startswith(text)
+    assert len(text) > 100
+    assert [commit.commit_seq for commit in stream.commits] == list(range(1, len(stream.commits) + 1))
+
+
+def test_failover_tells_the_next_verifier_what_is_committed() -> None:
+    """The stream is opened again with every committed id and a higher fence; none is drawn again."""
+    first, second = verifier(faults=Faults(lifetimes=[3])), verifier()
+    output, _ = generate(seats_of(first, second), None)
+    (request,) = second.opened
+    assert request.committed_ids == PATH[:3]
+    assert request.fence > first.opened[0].fence
+    assert output.ids == PATH[:100]
+
+
+def test_a_draining_verifier_is_left_between_two_steps() -> None:
+    """The session moves with what is committed, long before the verifier cuts it off."""
+    first, second = verifier(), verifier()
+    verifiers = seats_of(first, second)
+    output = Recorder()
+
+    async def main() -> None:
+        task = asyncio.create_task(make_generation(job_of(STOP), verifiers, None, output).run())
+        await asyncio.sleep(1.0)
+        verifiers.seats[-1].retiring.set()
+        await task
+
+    run_virtual(main())
+    assert output.ids == PATH[:100]
+    assert (len(first.opened), len(second.opened), first.num_open) == (1, 1, 0)
+    assert len(second.opened[0].committed_ids) < 20
+
+
+@pytest.mark.parametrize("error", [PromptTooLongError("long"), InvalidRequestError("wrong"), FencedError("taken over")])
+def test_some_errors_are_final(error: Exception) -> None:
+    """A request that is wrong, or a session that another shard has taken over, is not tried elsewhere."""
+    second = verifier()
+    with pytest.raises(type(error)):
+        generate(seats_of(verifier(faults=Faults([error])), second), None)  # type: ignore[list-item]
+    assert second.opened == []
+
+
+def test_progress_renews_the_patience() -> None:
+    """A verifier that dies every few tokens slows a session down and never ends it."""
+    output, duration_s = generate(seats_of(verifier(step_ms=400.0, faults=Faults(lifetimes=[2] * 200))), None)
+    assert (output.ids, duration_s > 20) == (PATH[:100], True)
+
+
+def test_a_malformed_drafter_is_not_asked_again() -> None:
+    """One block that contradicts itself is enough; the other drafter takes over."""
+    bad, good = MalformedDrafter(text_of(PATH)), drafter()
+    output, _ = generate(seats_of(verifier()), seats_of(bad, good))
+    assert (len(bad.opened), len(good.opened), output.ledger.drafter_failures) == (1, 1, 1)
+    assert output.ledger.accepted_tokens > 0
+
+
+def test_a_drafter_that_is_full_is_no_failure() -> None:
+    """A stream that was never opened has not failed; the session tries again later."""
+    peer = drafter(faults=Faults(open_errors=[UnavailableError("gone")] * 3))
+    output, _ = generate(seats_of(verifier()), seats_of(peer))
+    assert (len(peer.opened), output.ledger.drafter_failures) == (4, 0)
+
+
+def test_a_refused_draft_is_not_repeated() -> None:
+    """While the tokens that made a draft stale are on their way, the same draft is not sent again and again."""
+    peer = verifier(flush_rate=0.2)
+    generate(seats_of(peer), seats_of(drafter(accuracy=0.6, token_ms=10.0)))
+    drafts = [(request.base, request.draft_ids) for request in peer.rounds if request.draft_ids]
+    assert len(drafts) == len(set(drafts))
+
+
+def test_the_books_balance() -> None:
+    """Tokens are accepted, a round's own, or free (the last round may lack its own), and every position adds up."""
+    output, duration_s = generate(seats_of(verifier()), seats_of(drafter(accuracy=0.8)))
+    books = output.ledger
+    assert books.committed_tokens == 100
+    assert books.committed_tokens - books.accepted_tokens - books.free_run_tokens in {books.rounds, books.rounds - 1}
+    assert sum(books.accepted_per_position) == books.accepted_tokens
+    assert sum(books.drafted_per_position) == books.drafted_tokens
+    assert books.committed_bytes == len(text_of(PATH[:100]))
+    assert books.draft_wait_ms + books.verify_wait_ms == pytest.approx(books.elapsed_ms)
+    assert books.elapsed_ms == pytest.approx(1e3 * duration_s)
+
+
+def instrumented(metrics: CoordinatorMetrics, tracer: TracerProvider) -> Recorder:
+    """Run a session with real instruments."""
+    output = Recorder()
+
+    async def main() -> None:
+        instruments = Instruments(FakeClock(), Random(0), tracer.get_tracer("test"), metrics)
+        generation = Generation(
+            job_of(STOP),
+            table=tiny_tokenizer().vocabulary,
+            translator=DraftTranslator(tiny_tokenizer()),
+            verifiers=seats_of(verifier()),
+            drafters=seats_of(drafter(accuracy=0.9)),
+            output=output,
+            config=GenerationConfig(),
+            instruments=instruments,
+        )
+        await generation.run()
+
+    run_virtual(main())
+    return output
+
+
+def test_every_round_has_a_span_with_its_parts() -> None:
+    """Each round is a span; translation, the wait for a draft, and the commit are its children."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    output = instrumented(CoordinatorMetrics.create(NoOpMeter("test")), provider)
+    spans = exporter.get_finished_spans()
+    rounds = [span for span in spans if span.name == "draftmesh.round"]
+    accepted = sum(attribute(span, "draftmesh.accepted_tokens") for span in rounds)
+    assert accepted == output.ledger.accepted_tokens
+    ids = {span.context.span_id for span in rounds}
+    children = {span.name for span in spans if span.parent is not None and span.parent.span_id in ids}
+    assert children == {"draftmesh.draft_wait", "draftmesh.translate", "draftmesh.commit"}
+
+
+def attribute(span: ReadableSpan, name: str) -> int:
+    """A number among a span's attributes."""
+    value = (span.attributes or {})[name]
+    assert isinstance(value, int)
+    return value
+
+
+def test_the_books_are_metrics_too() -> None:
+    """The shard's counters grow by what the ledger says, and no session is left without a drafter."""
+    reader = InMemoryMetricReader()
+    meter = MeterProvider([reader]).get_meter("test")
+    output = instrumented(CoordinatorMetrics.create(meter), TracerProvider())
+    data = reader.get_metrics_data()
+    assert data is not None
+    metrics = data.resource_metrics[0].scope_metrics[0].metrics
+    totals = {metric.name: sum(getattr(p, "value", 0) for p in metric.data.data_points) for metric in metrics}
+    books = output.ledger
+    assert (
+        totals["draftmesh.accepted_tokens"] == totals["draftmesh.accepted_tokens_per_position"] == books.accepted_tokens
+    )
+    assert totals["draftmesh.drafted_tokens"] == books.drafted_tokens
+    assert totals["draftmesh.committed_tokens"] == 100
+    assert totals["draftmesh.sessions_without_drafter"] == 0

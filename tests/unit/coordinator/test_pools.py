@@ -1,0 +1,140 @@
+"""Membership, health and seats, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from random import Random
+
+from draftmesh.coordinator.pools import DrafterPool, VerifierPool
+from draftmesh.coordinator.routing.candidate import Wish
+from draftmesh.coordinator.routing.profile import drafter_profile, verifier_profile
+from draftmesh.coordinator.routing.scorers import PrefixAffinity
+from draftmesh.coordinator.seating import DrafterSeats, VerifierSeats
+from draftmesh.core.endpoint import LoadReport
+from draftmesh.core.ledger import Ledger
+from draftmesh.core.sampling import Method
+from tests.helpers.coordinator_bench import fake_drafter, fake_verifier, pool_of
+from tests.helpers.virtual_time import run_virtual
+
+WISH = Wish(Method.EXACT, b"target")
+READY, DRAINING = LoadReport(max_sessions=2), LoadReport(draining=True, max_sessions=2)
+
+
+def drafter_seats(pool: DrafterPool, wish: Wish = WISH) -> DrafterSeats:
+    """Seats for one session."""
+    return DrafterSeats(pool, drafter_profile(Random(0)), wish)
+
+
+def verifier_seats(pool: VerifierPool, wish: Wish = WISH) -> VerifierSeats:
+    """Seats for one session."""
+    return VerifierSeats(pool, verifier_profile(PrefixAffinity(), Random(0)), wish, PrefixAffinity())
+
+
+def in_virtual_time(test: Callable[[], Coroutine[None, None, None]]) -> Callable[[], None]:
+    """Runs an async test in virtual time."""
+
+    def run() -> None:
+        run_virtual(test())
+
+    run.__doc__ = test.__doc__
+    return run
+
+
+@in_virtual_time
+async def test_a_member_is_ready_while_it_reports_and_does_not_drain() -> None:
+    """A broken stream, a drain and a recovery are all seen."""
+    drafter = fake_drafter()
+    pool = pool_of(a=drafter)
+    async with pool.open(["a"]):
+        states = []
+        for report in (READY, DRAINING, READY, None, READY):
+            drafter.reports.say(report)
+            await asyncio.sleep(1)
+            states.append([member.is_ready for member in pool.members])
+        assert states == [[True], [False], [True], [False], [True]]
+
+
+@in_virtual_time
+async def test_members_come_and_go() -> None:
+    """Setting the addresses adds and removes members, and leaves the others alone."""
+    pool = pool_of(a=fake_drafter(), b=fake_drafter(), c=fake_drafter())
+    async with pool.open(["a", "b"]):
+        await asyncio.sleep(1)
+        kept = pool.members[1]
+        pool.set_addresses(["b", "c"])
+        await asyncio.sleep(1)
+        assert [member.address for member in pool.members] == ["b", "c"]
+        assert pool.members[0] is kept
+    assert pool.members == ()
+
+
+@in_virtual_time
+async def test_a_seat_is_waited_for() -> None:
+    """A session that finds no drafter gets the first one that comes."""
+    drafter = fake_drafter()
+    drafter.reports.say(None)
+    pool = pool_of(a=drafter)
+    async with pool.open(["a"]):
+        waiting = asyncio.create_task(drafter_seats(pool).acquire())
+        await asyncio.sleep(5)
+        assert not waiting.done()
+        drafter.reports.say(READY)
+        assert (await waiting).address == "a"
+
+
+@in_virtual_time
+async def test_a_full_drafter_is_waited_for() -> None:
+    """Own sessions count at once, and leaving one wakes those who wait."""
+    drafter = fake_drafter()
+    drafter.reports.say(LoadReport(max_sessions=1))
+    pool = pool_of(a=drafter)
+    async with pool.open(["a"]):
+        seat = await drafter_seats(pool).acquire()
+        with seat.taken():
+            waiting = asyncio.create_task(drafter_seats(pool).acquire())
+            await asyncio.sleep(1)
+            assert not waiting.done()
+        assert (await waiting).address == "a"
+
+
+@in_virtual_time
+async def test_a_draining_members_sessions_move_only_if_there_is_another() -> None:
+    """Alone it works on until it is cut; with another one its sessions are told to move."""
+    first, second = fake_verifier(), fake_verifier()
+    second.reports.say(None)
+    pool = pool_of(a=first, b=second)
+    async with pool.open(["a", "b"]):
+        seat = await verifier_seats(pool).acquire()
+        retired = asyncio.create_task(seat.retired())
+        first.reports.say(DRAINING)
+        await asyncio.sleep(1)
+        assert (seat.should_move, retired.done()) == (False, False)
+        second.reports.say(READY)
+        await asyncio.sleep(1)
+        assert (seat.should_move, retired.done()) == (True, True)
+
+
+@in_virtual_time
+async def test_books_are_kept_by_pair() -> None:
+    """What a session did counts for the member, and for the member with this target."""
+    pool = pool_of(a=fake_drafter())
+    async with pool.open(["a"]):
+        seat = await drafter_seats(pool).acquire()
+        seat.record(Ledger(rounds=2))
+        other = await drafter_seats(pool, Wish(Method.EXACT, b"other")).acquire()
+        other.record(Ledger(rounds=3))
+        member = pool.members[0]
+        assert (member.ledger.rounds, member.pair(b"target").rounds, member.pair(b"other").rounds) == (5, 2, 3)
+
+
+@in_virtual_time
+async def test_the_drafter_that_did_best_is_preferred() -> None:
+    """Committed bytes per second with this target decide between drafters of equal load."""
+    pool = pool_of(a=fake_drafter(), b=fake_drafter())
+    async with pool.open(["a", "b"]):
+        await asyncio.sleep(1)
+        for member, rate in zip(pool.members, (10, 1000), strict=True):
+            member.record(Ledger(committed_bytes=rate, elapsed_ms=1000.0), b"target")
+        seats = drafter_seats(pool)
+        assert {(await seats.acquire()).address for _ in range(20)} == {"b"}

@@ -1,0 +1,117 @@
+"""Filters, scorers, the picker, and the pipeline that runs them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from draftmesh.coordinator.routing import filters
+from draftmesh.coordinator.routing.candidate import Candidate, Wish
+from draftmesh.coordinator.routing.pickers import PowerOfTwo, Scored
+from draftmesh.coordinator.routing.profile import Filter, Profile, Weighted, drafter_profile, verifier_profile
+from draftmesh.coordinator.routing.scorers import FreeCache, FreeSlots, Goodput, PrefixAffinity, ShortQueue
+from draftmesh.core.endpoint import LoadReport
+from draftmesh.core.sampling import Method
+
+MEMBER = Candidate("a:1", "name", b"target", (Method.EXACT,), 100, LoadReport(max_sessions=4))
+WISH = Wish(Method.EXACT, b"target", context_tokens=100)
+
+
+@pytest.mark.parametrize(
+    ("keeps", "wish"),
+    [
+        (filters.has_target, replace(WISH, target_digest=b"other")),
+        (filters.offers_method, replace(WISH, method=Method.TLI)),
+        (filters.has_name, replace(WISH, name="other")),
+        (filters.has_room, replace(WISH, context_tokens=101)),
+        (filters.is_allowed, replace(WISH, banned=frozenset({"a:1"}))),
+    ],
+)
+def test_a_filter_keeps_what_fits_alone(keeps: Filter, wish: Wish) -> None:
+    """It passes the wish that the member fulfils, and not the one that it does not."""
+    assert (keeps(MEMBER, WISH), keeps(MEMBER, wish)) == (True, False)
+
+
+@pytest.mark.parametrize(("reported", "own", "free"), [(4, 0, False), (0, 4, False), (3, 3, True)])
+def test_slots_count_own_sessions_that_are_not_reported_yet(reported: int, own: int, *, free: bool) -> None:
+    """The larger of both numbers is believed."""
+    member = replace(MEMBER, load=LoadReport(active_sessions=reported, max_sessions=4), own_sessions=own)
+    assert filters.has_free_slot(member, WISH) is free
+
+
+def test_balance_scores_prefer_the_idle() -> None:
+    """Free slots, short queues and free KV blocks score higher."""
+    busy = replace(MEMBER, load=LoadReport(False, 3, 4, 3, 1, 4))
+    idle = replace(MEMBER, load=LoadReport(False, 0, 4, 0, 4, 4))
+    for scorer, expected in ((FreeSlots(), [0.25, 1.0]), (ShortQueue(), [0.25, 1.0]), (FreeCache(), [0.25, 1.0])):
+        assert scorer.scores([busy, idle], WISH) == expected
+
+
+def test_goodput_is_relative_and_gives_the_unknown_a_chance() -> None:
+    """The best known rate counts 1, and so does a member without a history."""
+    members = [replace(MEMBER, bytes_per_s=rate) for rate in (100.0, 50.0, None)]
+    assert Goodput().scores(members, WISH) == [1.0, 0.5, 1.0]
+
+
+def test_prefix_affinity_prefers_who_has_seen_the_prompt() -> None:
+    """The score is the share of the prompt's blocks that were sent there, from the start on."""
+    affinity = PrefixAffinity(block_tokens=2)
+    affinity.note("a:1", (1, 2, 3, 4, 5))
+    wish = replace(WISH, prompt_ids=(1, 2, 3, 4, 9, 9, 7, 7))
+    other = replace(MEMBER, address="b:1")
+    assert affinity.scores([MEMBER, other], wish) == [0.5, 0.0]
+    assert affinity.scores([MEMBER], replace(WISH, prompt_ids=(9, 9, 1, 2))) == [0.0]
+    assert affinity.scores([MEMBER], replace(WISH, prompt_ids=(1,))) == [0.0]
+
+
+def test_prefix_affinity_forgets_the_oldest() -> None:
+    """Memory is bounded."""
+    affinity = PrefixAffinity(block_tokens=1, capacity=2)
+    affinity.note("a:1", (1,))
+    affinity.note("a:1", (2,))
+    affinity.note("a:1", (3,))
+    scores = [affinity.scores([MEMBER], replace(WISH, prompt_ids=(token,)))[0] for token in (1, 2, 3)]
+    assert scores == [0.0, 1.0, 1.0]
+
+
+def test_power_of_two_never_takes_the_worst_and_spreads_the_rest() -> None:
+    """Of two drawn members the better one is taken: the best most often, the worst never."""
+    scored = [Scored(replace(MEMBER, address=str(rank)), float(rank)) for rank in range(4)]
+    picker = PowerOfTwo(Random(5))
+    taken = Counter(picker.pick(scored).address for _ in range(600))
+    assert [address for address, _ in taken.most_common()] == ["3", "2", "1"]
+
+
+def test_a_profile_clamps_scores_and_adds_them_by_weight() -> None:
+    """No policy can outweigh the others by large numbers."""
+
+    class Loud:
+        def scores(self, candidates: Sequence[Candidate], wish: Wish) -> list[float]:
+            del wish
+            return [1e9 if candidate.address == "a:1" else 0.0 for candidate in candidates]
+
+    other = replace(MEMBER, address="b:1", load=LoadReport(max_sessions=4))
+    full = replace(MEMBER, load=LoadReport(active_sessions=4, max_sessions=4))
+    profile = Profile((), (Weighted(Loud(), 1.0), Weighted(FreeSlots(), 2.0)), PowerOfTwo(Random(0)))
+    chosen = profile.choose([full, other], WISH, frozenset())
+    assert chosen == other
+
+
+def test_a_failed_member_is_taken_only_if_there_is_no_other() -> None:
+    """A member that has just failed is better than none."""
+    profile = drafter_profile(Random(0))
+    other = replace(MEMBER, address="b:1", load=LoadReport(active_sessions=3, max_sessions=4))
+    failed = frozenset({"a:1"})
+    assert profile.choose([MEMBER, other], WISH, failed) == other
+    assert profile.choose([MEMBER], WISH, failed) == MEMBER
+
+
+def test_nobody_who_fits_means_none() -> None:
+    """Both profiles say so."""
+    wish = replace(WISH, method=Method.SLRS)
+    for profile in (drafter_profile(Random(0)), verifier_profile(PrefixAffinity(), Random(0))):
+        assert profile.choose([MEMBER], wish, frozenset()) is None
