@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from random import Random
 
@@ -25,6 +23,7 @@ from draftmesh.telemetry.tracing import tracer
 from draftmesh.transport.config import ServerConfig, Timeouts
 from draftmesh.transport.peers import GrpcDrafter, GrpcVerifier
 from draftmesh.transport.server import RunningServer, serve
+from draftmesh.transport.signals import stop_signals
 
 _log = structlog.get_logger(__name__)
 
@@ -59,7 +58,7 @@ async def run(config: CoordinatorConfig) -> None:
     Raises:
         ConfigError: it cannot serve with this configuration.
     """
-    with _stop_signals() as stop:
+    with stop_signals() as stop:
         async with running(config):
             await stop.wait()
 
@@ -107,33 +106,12 @@ async def _pools(config: CoordinatorConfig, connections: Connections, random: Ra
 
 @asynccontextmanager
 async def _serve(config: CoordinatorConfig, shard: Shard, forwarding: Forwarding) -> AsyncIterator[RunningServer]:
-    register = CoordinatorServicer(shard, forwarding).register
+    servicer = CoordinatorServicer(shard, forwarding)
     server_config = ServerConfig(
         listen=config.listen,
         reuse_port=config.reuse_port,
         own_listen=config.own_listen,
         drain_grace_s=config.drain_grace_s,
     )
-    async with serve(server_config, register, (SERVICE_NAME,), on_drain=shard.drain) as server:
+    async with serve(server_config, servicer.register, (SERVICE_NAME,), on_drain=shard.drain) as server:
         yield server
-
-
-@contextmanager
-def _stop_signals() -> Iterator[asyncio.Event]:
-    """An event that the first signal sets; the second one cancels the task that waits for it."""
-    loop, task, stop = asyncio.get_running_loop(), asyncio.current_task(), asyncio.Event()
-    assert task is not None, "runs inside a task"
-
-    def handle() -> None:
-        if stop.is_set():
-            task.cancel()
-        stop.set()
-
-    signals = (signal.SIGTERM, signal.SIGINT)
-    for number in signals:
-        loop.add_signal_handler(number, handle)
-    try:
-        yield stop
-    finally:
-        for number in signals:
-            loop.remove_signal_handler(number)

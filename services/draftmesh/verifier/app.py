@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-import grpc
 import structlog
 
 from draftmesh.core.endpoint import LoadReport, VerifierInfo
@@ -20,7 +18,7 @@ from draftmesh.engine.stats import EngineStats
 from draftmesh.telemetry.metrics import VerifierMetrics, meter
 from draftmesh.transport.config import ServerConfig
 from draftmesh.transport.server import RunningServer, serve
-from draftmesh.v1 import verifier_pb2_grpc
+from draftmesh.transport.signals import stop_signals
 from draftmesh.verifier.admission import METHODS
 from draftmesh.verifier.config import VerifierConfig
 from draftmesh.verifier.load import LoadBoard
@@ -66,7 +64,7 @@ async def run(config: VerifierConfig) -> None:
     Raises:
         ConfigError, UnsupportedModelError, UnsupportedTokenizerError: it cannot serve with this configuration.
     """
-    with _stop_signals() as stop:
+    with stop_signals() as stop:
         async with running(config):
             await stop.wait()
 
@@ -125,14 +123,11 @@ async def _server(
         open_timeout_s=config.open_timeout_s,
     )
 
-    def register(server: grpc.aio.Server) -> None:
-        verifier_pb2_grpc.add_VerifierServiceServicer_to_server(servicer, server)
-
     async def announce_drain() -> None:
         sessions.drain(round(config.drain_grace_s * 1000))
 
     server_config = ServerConfig(listen=config.listen, drain_grace_s=config.drain_grace_s)
-    async with serve(server_config, register, (SERVICE_NAME,), on_drain=announce_drain) as server:
+    async with serve(server_config, servicer.register, (SERVICE_NAME,), on_drain=announce_drain) as server:
         yield server
 
 
@@ -157,24 +152,3 @@ def _info(config: VerifierConfig, loaded: LoadedModel, engine: EngineThread) -> 
         dtype=str(loaded.model.dtype).removeprefix("torch."),
         device=str(loaded.model.device),
     )
-
-
-@contextmanager
-def _stop_signals() -> Iterator[asyncio.Event]:
-    """An event that the first signal sets; the second one cancels the task that waits for it."""
-    loop, task, stop = asyncio.get_running_loop(), asyncio.current_task(), asyncio.Event()
-    assert task is not None, "runs inside a task"
-
-    def handle() -> None:
-        if stop.is_set():
-            task.cancel()
-        stop.set()
-
-    signals = (signal.SIGTERM, signal.SIGINT)
-    for number in signals:
-        loop.add_signal_handler(number, handle)
-    try:
-        yield stop
-    finally:
-        for number in signals:
-            loop.remove_signal_handler(number)

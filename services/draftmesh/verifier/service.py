@@ -42,6 +42,10 @@ class VerifierServicer(verifier_pb2_grpc.VerifierServiceServicer):
         self._watch_interval_s = watch_interval_s
         self._open_timeout_s = open_timeout_s
 
+    def register(self, server: grpc.aio.Server) -> None:
+        """Add the RPCs to a server."""
+        verifier_pb2_grpc.add_VerifierServiceServicer_to_server(self, server)
+
     async def Verify(
         self, request_iterator: AsyncIterator[verifier_pb2.VerifyRequest], context: _Context
     ) -> AsyncGenerator[verifier_pb2.VerifyResponse]:
