@@ -1,0 +1,73 @@
+"""What an operator may choose about an engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from draftmesh.core.errors import ConfigError
+
+DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
+QuantizationName = Literal["bitsandbytes-8bit", "bitsandbytes-4bit"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """One model and the resources that its batch engine may use."""
+
+    model: str
+    """Folder of a transformers model, or its name on a model hub."""
+
+    dtype: DtypeName = "auto"
+    """Number format of weights and KV; ``auto`` is float32 on a CPU and the checkpoint's own elsewhere."""
+
+    device: str = "cpu"
+    """torch device: ``cpu``, ``cuda``, ``cuda:1``."""
+
+    threads: int = 0
+    """CPU threads of the engine's forward; 0 leaves torch's default."""
+
+    quantization: QuantizationName | None = None
+    """Quantise the weights while loading; needs a CUDA device and the named library."""
+
+    block_size_tokens: int = 16
+    """Tokens in a KV block: the unit of allocation and of prefix sharing."""
+
+    kv_cache_tokens: int = 16_384
+    """Tokens that the KV pool holds, over all sequences; rounded down to whole blocks."""
+
+    token_budget_tokens: int = 256
+    """Rows of one step at most; longer prompts are computed in chunks."""
+
+    max_sequences: int = 64
+    """Open sequences at most."""
+
+    max_context_tokens: int = 0
+    """Tokens of one sequence at most, prompt included; 0 takes the model's own context."""
+
+    packed_linear: bool = True
+    """On a CPU, repack the weights of linear layers where that is measured to be faster."""
+
+    def validate(self) -> None:
+        """Raise :class:`ConfigError`, naming the field, if a value is outside its range."""
+        if not self.model:
+            raise ConfigError("model must name a folder or a model")
+        if self.dtype not in get_args(DtypeName):
+            raise ConfigError(f"dtype must be one of {', '.join(get_args(DtypeName))}, got {self.dtype}")
+        if self.quantization is not None and self.quantization not in get_args(QuantizationName):
+            raise ConfigError(f"quantization must be one of {', '.join(get_args(QuantizationName))}")
+        for name in ("threads", "max_context_tokens"):
+            _require_at_least(name, getattr(self, name), 0)
+        for name in ("block_size_tokens", "token_budget_tokens", "max_sequences"):
+            _require_at_least(name, getattr(self, name), 1)
+        _require_at_least("kv_cache_tokens", self.kv_cache_tokens, 2 * self.block_size_tokens)
+
+    @property
+    def kv_blocks(self) -> int:
+        """Whole blocks in the KV pool."""
+        return self.kv_cache_tokens // self.block_size_tokens
+
+
+def _require_at_least(name: str, value: int, low: int) -> None:
+    if value < low:
+        raise ConfigError(f"{name} must be at least {low}, got {value}")

@@ -1,0 +1,300 @@
+"""The batch engine: many sequences, one forward a step."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from collections.abc import Sequence as Seq
+
+import structlog
+from torch import Tensor
+
+from draftmesh.core.errors import (
+    DraftmeshError,
+    ExhaustedError,
+    InternalError,
+    PromptEmptyError,
+    PromptTooLongError,
+    StateError,
+)
+from draftmesh.core.evidence import Evidence
+from draftmesh.core.sampling import Method
+from draftmesh.decoding.history import History
+from draftmesh.engine.judging import Case, Judge, Judgement
+from draftmesh.engine.limits import EngineLimits
+from draftmesh.engine.model_runner import Runner
+from draftmesh.engine.paging import Paging
+from draftmesh.engine.scheduler import ScheduledRows, Scheduler
+from draftmesh.engine.sequence import Sequence, SequenceListener
+from draftmesh.engine.stats import EngineStats, StepMeter, StepReport
+
+_log = structlog.get_logger(__name__)
+
+
+class Engine:
+    """Sequences over one model. Not thread-safe: every method runs on the engine's thread.
+
+    ``step`` is the whole of it: schedule, run, judge, commit. Between steps sequences are opened, given requests,
+    rewound and closed; listeners are called at the end of a step and may do all of that themselves.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        judge: Judge,
+        paging: Paging,
+        limits: EngineLimits,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.limits = limits
+        self._runner = runner
+        self._judge = judge
+        self._paging = paging
+        self._clock = clock
+        self._scheduler = Scheduler(paging, limits.token_budget_tokens)
+        self._meter = StepMeter(limits.token_budget_tokens)
+        self._sequences: dict[int, Sequence] = {}
+        self._ids = itertools.count(1)
+
+    # -- sequences ------------------------------------------------------------------------------------------------
+
+    def open(
+        self,
+        prompt_ids: Seq[int],
+        generated_ids: Seq[int],
+        history: History,
+        listener: SequenceListener,
+        *,
+        method: Method,
+    ) -> Sequence:
+        """Take a sequence in; its KV is computed as room allows, before the first request if possible.
+
+        ``history`` knows the prompt; whatever it lacks of ``generated_ids`` is appended to it.
+
+        Raises:
+            PromptEmptyError: no token at all to predict from.
+            InvalidTokenError: an id outside the vocabulary.
+            PromptTooLongError: no room left in the model's context for one more token.
+            ExhaustedError: too many sequences, or the KV pool is too small for this one.
+        """
+        tokens = [*prompt_ids, *generated_ids]
+        if not tokens:
+            raise PromptEmptyError("the prompt has no tokens")
+        self.limits.check_ids(tokens)
+        self.limits.check_length(len(tokens) + 1)
+        if len(self._sequences) >= self.limits.max_sequences:
+            raise ExhaustedError(f"all {self.limits.max_sequences} sequences are in use")
+        history.append(generated_ids[len(history) :])
+        seq = Sequence(next(self._ids), tokens, len(prompt_ids), history, listener, method)
+        self._sequences[seq.sequence_id] = seq
+        self._scheduler.add(seq)
+        return seq
+
+    def submit(self, seq: Sequence, draft: Seq[int] = (), *, evidence: Evidence | None = None, run: int = 0) -> None:
+        """Judge ``draft``; then decode up to ``run`` more tokens, one a step, as far as the context reaches.
+
+        The listener hears after every step: of 1 to ``1 + len(draft)`` tokens first, of one token each time then.
+
+        Raises:
+            StateError: the sequence is closed, or busy with a request.
+            InvalidTokenError: an id outside the vocabulary.
+            PromptTooLongError: the draft has more than :meth:`room` tokens.
+        """
+        self._check_rests(seq)
+        self.limits.check_ids(draft)
+        if len(draft) > (room := self.room(seq)) or room < 0:
+            raise PromptTooLongError(f"a draft of {len(draft)} tokens, but there is room for {max(0, room)}")
+        seq.begin(tuple(draft), evidence, min(run, self._remaining(seq) - len(draft)))
+
+    def room(self, seq: Sequence) -> int:
+        """Draft tokens that a request may have now; negative when the context is full."""
+        return min(self._remaining(seq), self.limits.token_budget_tokens - 1)
+
+    def interrupt(self, seq: Sequence) -> None:
+        """Drop what is left of the request, at once: between steps every sequence is at a token boundary."""
+        seq.rest()
+
+    def rewind(self, seq: Sequence, num_tokens: int) -> None:
+        """Keep ``tokens[:num_tokens]`` and their KV; the prompt always stays.
+
+        Raises:
+            StateError: the sequence is busy, or does not have that many tokens, or the prompt is longer.
+        """
+        self._check_rests(seq)
+        if not seq.prompt_length <= num_tokens <= len(seq.tokens):
+            raise StateError(f"cannot rewind {len(seq.tokens)} tokens to {num_tokens}")
+        del seq.tokens[num_tokens:]
+        seq.history.truncate(num_tokens - seq.prompt_length)
+        self._paging.retract(seq, num_tokens)
+
+    def extend(self, seq: Sequence, ids: Seq[int]) -> None:
+        """Append settled tokens without judging them; they get KV with the next step.
+
+        Raises:
+            StateError: the sequence is closed, or busy.
+            InvalidTokenError: an id outside the vocabulary.
+            PromptTooLongError: the context is full.
+        """
+        self._check_rests(seq)
+        self.limits.check_ids(ids)
+        self.limits.check_length(len(seq.tokens) + len(ids))
+        seq.history.append(ids)
+        seq.tokens.extend(ids)
+
+    def close(self, seq: Sequence) -> None:
+        """Forget the sequence and free its blocks; closing again does nothing."""
+        if seq.closed:
+            return
+        seq.rest()
+        seq.closed = True
+        self._paging.release(seq)
+        self._scheduler.remove(seq)
+        del self._sequences[seq.sequence_id]
+
+    # -- steps ----------------------------------------------------------------------------------------------------
+
+    def step(self) -> StepReport | None:
+        """One forward for all sequences that have tokens to catch up; None when there is nothing to do."""
+        started = self._clock()
+        batch = self._scheduler.schedule()
+        if not batch:
+            return None
+        logits = self._runner.run([rows.packed() for rows in batch])
+        judgements = self._judge_all(logits, [rows.seq for rows in batch if rows.judged])
+        settled = self._commit_all(batch, judgements)
+        report = self._report(batch, started)
+        self._notify(settled, report)
+        return report
+
+    def fail_all(self, error: DraftmeshError) -> None:
+        """Close every sequence with ``error``: nothing is known of their state any more."""
+        for seq in list(self._sequences.values()):
+            self._fail(seq, error)
+
+    @property
+    def sequences(self) -> tuple[Sequence, ...]:
+        """Open sequences, the oldest first."""
+        return tuple(self._sequences.values())
+
+    @property
+    def stats(self) -> EngineStats:
+        """A snapshot; may be read from any thread."""
+        return EngineStats(
+            sequences=len(self._sequences),
+            max_sequences=self.limits.max_sequences,
+            waiting=self._scheduler.waiting,
+            free_blocks=self._paging.free_blocks,
+            total_blocks=self._paging.total_blocks,
+            batch_sequences=self._meter.batch_sequences,
+            batch_rows=self._meter.batch_rows,
+            token_budget=self.limits.token_budget_tokens,
+            costs=self._meter.costs,
+            steps=self._meter.steps,
+            rows=self._meter.rows,
+            preemptions=self._scheduler.preemptions,
+            prefix_hit_tokens=self._paging.prefix_hit_tokens,
+        )
+
+    def check_integrity(self) -> None:
+        """Raise AssertionError unless the books of blocks and sequences agree."""
+        self._paging.check_integrity(list(self._sequences.values()))
+
+    def _judge_all(self, logits: Tensor, seqs: list[Sequence]) -> dict[int, Judgement]:
+        """Judgements by sequence id; a case that raises fails its own sequence only."""
+        cases = [Case(seq.history, seq.draft, seq.method, seq.evidence) for seq in seqs]
+        try:
+            judgements = self._judge.judge(logits, cases) if cases else []
+            return {seq.sequence_id: judgement for seq, judgement in zip(seqs, judgements, strict=True)}
+        except Exception:  # find out whose case it was
+            return self._judge_each(logits, seqs, cases)
+
+    def _judge_each(self, logits: Tensor, seqs: list[Sequence], cases: list[Case]) -> dict[int, Judgement]:
+        judgements: dict[int, Judgement] = {}
+        row = 0
+        for seq, case in zip(seqs, cases, strict=True):
+            rows = 1 + len(case.draft)
+            try:
+                judgements[seq.sequence_id] = self._judge.judge(logits[row : row + rows], [case])[0]
+            except Exception as error:
+                self._fail(seq, _as_draftmesh_error(error))
+            row += rows
+        return judgements
+
+    def _commit_all(
+        self, batch: list[ScheduledRows], judgements: dict[int, Judgement]
+    ) -> list[tuple[Sequence, Judgement, tuple[int, ...]]]:
+        """Bring every sequence of the batch up to date; who was judged, with what, and what of it stands."""
+        done: list[tuple[Sequence, Judgement, tuple[int, ...]]] = []
+        for rows in batch:
+            seq = rows.seq
+            judgement = judgements.get(seq.sequence_id)
+            if seq.closed:
+                continue
+            if judgement is None:
+                self._advance(seq, rows.start + rows.count)
+                continue
+            try:
+                done.append((seq, judgement, self._commit(seq, judgement)))
+            except Exception as error:
+                self._fail(seq, _as_draftmesh_error(error))
+        return done
+
+    def _commit(self, seq: Sequence, judgement: Judgement) -> tuple[int, ...]:
+        settled = seq.listener.settle(judgement)
+        if settled != judgement.tokens[: len(settled)]:
+            raise InternalError("a listener settled tokens that were not judged")
+        base = len(seq.tokens)
+        seq.history.append(settled)
+        seq.tokens.extend(settled)
+        self._advance(seq, base + min(judgement.accepted, len(settled)))
+        self._paging.trim(seq, len(seq.tokens))
+        if seq.run == 0 or len(settled) < len(judgement.tokens):
+            seq.rest()
+        else:
+            seq.begin((), None, seq.run - 1)
+        return settled
+
+    def _advance(self, seq: Sequence, num_computed: int) -> None:
+        seq.num_computed = num_computed
+        self._paging.publish(seq)
+
+    def _notify(self, settled: list[tuple[Sequence, Judgement, tuple[int, ...]]], report: StepReport) -> None:
+        for seq, judgement, tokens in settled:
+            if seq.closed:
+                continue
+            try:
+                seq.listener.stepped(tokens, judgement, report)
+            except Exception as error:
+                self._fail(seq, _as_draftmesh_error(error))
+
+    def _fail(self, seq: Sequence, error: DraftmeshError) -> None:
+        self.close(seq)
+        if isinstance(error, InternalError):
+            _log.error("sequence failed", sequence_id=seq.sequence_id, reason=error.reason, exc_info=error)
+        try:
+            seq.listener.failed(error)
+        except Exception:
+            _log.exception("a listener failed on hearing of a failure", sequence_id=seq.sequence_id)
+
+    def _report(self, batch: list[ScheduledRows], started: float) -> StepReport:
+        rows = sum(rows.count for rows in batch)
+        report = StepReport(rows, len(batch), 1000.0 * (self._clock() - started), started)
+        self._meter.add(report)
+        return report
+
+    def _remaining(self, seq: Sequence) -> int:
+        """Tokens that fit behind the next one."""
+        return self.limits.sequence_tokens - len(seq.tokens) - 1
+
+    def _check_rests(self, seq: Sequence) -> None:
+        if seq.closed or seq.busy:
+            raise StateError("the sequence is closed" if seq.closed else "the sequence is busy with a request")
+
+
+def _as_draftmesh_error(error: Exception) -> DraftmeshError:
+    if isinstance(error, DraftmeshError):
+        return error
+    wrapped = InternalError(f"{type(error).__name__}: {error}")
+    wrapped.__cause__ = error
+    return wrapped

@@ -1,0 +1,218 @@
+"""From a name to a model that the engine may run: gated, loaded, repacked, proved, and identified by its digest."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from huggingface_hub import snapshot_download
+from transformers import AutoConfig, BitsAndBytesConfig, PreTrainedConfig, PreTrainedModel
+
+from draftmesh.core.errors import ConfigError
+from draftmesh.engine.attention.register import ATTENTION_NAME, register_attention
+from draftmesh.engine.capabilities import check_class, check_config, context_tokens, model_class
+from draftmesh.engine.config import EngineConfig
+from draftmesh.engine.kv_storage import KvShape
+from draftmesh.engine.packed_linear import PackingReport, can_pack, pack_linear_layers
+from draftmesh.engine.self_test import probe_layers, prove_paged_logits
+from draftmesh.tokenization.loading import load_tokenizer
+from draftmesh.tokenization.tokenizer import Tokenizer
+
+_CHUNK_BYTES = 1 << 22
+_FILES = ("*.safetensors", "*.json", "*.jinja", "*.model")
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedModel:
+    """A model that has passed the gate and the self-test."""
+
+    model: PreTrainedModel
+    kv_shapes: tuple[KvShape, ...]
+    """What each layer stores for a token."""
+
+    parameters: int
+    """Number of weights."""
+
+    context_tokens: int
+    """Tokens of one sequence that the model can work with."""
+
+    packing: PackingReport
+    self_test_difference: float
+    """Largest difference of paged and own logits, as a share of the largest logit."""
+
+    @property
+    def vocab_rows(self) -> int:
+        """Columns of the logits; those beyond the tokenizer's vocabulary are padding."""
+        return int(self.model.config.get_text_config().vocab_size)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A prepared model with its tokenizer and its name for good."""
+
+    prepared: PreparedModel
+    tokenizer: Tokenizer
+    digest: bytes
+    """Weights, dtype, quantization and tokenizer: two models of one digest say the same."""
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The transformers model."""
+        return self.prepared.model
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        return self.prepared.parameters
+
+    @property
+    def context_tokens(self) -> int:
+        """Tokens of one sequence that the model can work with."""
+        return self.prepared.context_tokens
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Ids that are tokens both of the tokenizer and of the model."""
+        return min(len(self.tokenizer.vocabulary), self.prepared.vocab_rows)
+
+
+def load_model(config: EngineConfig) -> LoadedModel:
+    """Load a model and its tokenizer from a folder or a hub.
+
+    Raises:
+        ConfigError: no such model, device or library.
+        UnsupportedModelError: the gate or the self-test refused the model.
+        UnsupportedTokenizerError: its tokenizer normalises or loses bytes.
+    """
+    folder = _folder(config.model)
+    model_config = _read_config(folder)
+    check_config(model_config)
+    found = model_class(model_config)
+    context_tokens(model_config, config.max_context_tokens)
+    tokenizer = load_tokenizer(folder)
+    register_attention()
+    model = _load_weights(found, folder, model_config, config)
+    digest = _digest(config, model.dtype, tokenizer, _hash_files(folder))
+    return LoadedModel(prepare_model(model, config), tokenizer, digest)
+
+
+def adopt_model(model: PreTrainedModel, tokenizer: Tokenizer, config: EngineConfig) -> LoadedModel:
+    """The same for a model made in memory; it is moved, rewired and repacked in place, its weights are its digest."""
+    digest = _digest(config, _dtype(config) or model.dtype, tokenizer, _hash_parameters(model))
+    return LoadedModel(prepare_model(model, config), tokenizer, digest)
+
+
+def prepare_model(model: PreTrainedModel, config: EngineConfig) -> PreparedModel:
+    """Gate, rewire, repack and prove a model; it must have a configuration object of its own.
+
+    Raises:
+        UnsupportedModelError: the gate or the self-test refused it.
+    """
+    check_config(model.config)
+    check_class(model.config, type(model))
+    context = context_tokens(model.config, config.max_context_tokens)
+    parameters = model.num_parameters()
+    register_attention()
+    if config.quantization is None:
+        model.to(device=_device(config), dtype=_dtype(config) or model.dtype)
+    model.eval().requires_grad_(requires_grad=False)
+    model.set_attn_implementation(ATTENTION_NAME)
+    with torch.inference_mode():
+        shapes = probe_layers(model)
+        packing = _pack(model, config)
+        difference = prove_paged_logits(model, shapes, context)
+    return PreparedModel(model, shapes, parameters, context, packing, difference)
+
+
+def _pack(model: PreTrainedModel, config: EngineConfig) -> PackingReport:
+    if config.packed_linear and can_pack(model):
+        return pack_linear_layers(model)
+    return PackingReport(0, 0, 0)
+
+
+def _folder(name: str) -> Path:
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(_FILES)))
+    except Exception as error:  # whatever the hub's client raises: no folder, no model
+        raise ConfigError(f"{name} is no folder, and no model hub gave it: {error}") from error
+
+
+def _read_config(folder: Path) -> PreTrainedConfig:
+    try:
+        return AutoConfig.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{folder} has no readable config.json: {error}") from error
+
+
+def _load_weights(
+    found: type[PreTrainedModel], folder: Path, model_config: PreTrainedConfig, config: EngineConfig
+) -> PreTrainedModel:
+    # Models that share a configuration object also share the name of their attention.
+    own_config = copy.deepcopy(model_config)
+    try:
+        return found.from_pretrained(
+            folder,
+            config=own_config,
+            dtype=_dtype(config) or "auto",
+            attn_implementation=ATTENTION_NAME,
+            use_safetensors=True,
+            quantization_config=_quantization(config),
+        )
+    except (OSError, ImportError) as error:
+        raise ConfigError(f"cannot load the weights of {folder}: {error}") from error
+
+
+def _device(config: EngineConfig) -> torch.device:
+    try:
+        device = torch.device(config.device)
+    except RuntimeError as error:
+        raise ConfigError(f"{config.device} is no device: {error}") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device is cuda, but this machine has none")
+    return device
+
+
+def _dtype(config: EngineConfig) -> torch.dtype | None:
+    """None: the checkpoint's own."""
+    if config.dtype == "auto":
+        return torch.float32 if _device(config).type == "cpu" else None
+    dtype: torch.dtype = getattr(torch, config.dtype)
+    return dtype
+
+
+def _quantization(config: EngineConfig) -> BitsAndBytesConfig | None:
+    if config.quantization is None:
+        return None
+    if config.quantization == "bitsandbytes-8bit":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=torch.bfloat16)
+
+
+def _digest(config: EngineConfig, dtype: torch.dtype, tokenizer: Tokenizer, weights: bytes) -> bytes:
+    label = f"{dtype}|{config.quantization or ''}|"
+    return hashlib.sha256(b"draftmesh model 1|" + label.encode() + weights + tokenizer.digest).digest()
+
+
+def _hash_files(folder: Path) -> bytes:
+    """sha256 over the weight files and the configuration, in order of their names."""
+    total = hashlib.sha256()
+    for path in [*sorted(folder.glob("*.safetensors")), folder / "config.json"]:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                total.update(chunk)
+    return total.digest()
+
+
+def _hash_parameters(model: PreTrainedModel) -> bytes:
+    """sha256 over names, shapes and bytes of the weights."""
+    total = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        total.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        total.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return total.digest()

@@ -1,0 +1,124 @@
+"""What an engine reports of its steps: moving averages, and the cost of a step by its number of rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from draftmesh.core.endpoint import CostPoint
+
+_WEIGHT = 0.05  # of the newest step, once an average has settled
+_EXACT_BUCKETS = 8  # below this many rows every count has a bucket of its own; above, four to each doubling
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """One step of the engine."""
+
+    rows: int
+    """Token rows in the forward."""
+
+    sequences: int
+    """Sequences that shared it."""
+
+    milliseconds: float
+    """From scheduling to commit."""
+
+    started: float
+    """Monotonic clock, seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """A snapshot of an engine."""
+
+    sequences: int
+    """Open sequences."""
+
+    max_sequences: int
+    waiting: int
+    """Sequences with work that the last step had no room for."""
+
+    free_blocks: int
+    """KV blocks that no sequence holds; cached prefixes count as free."""
+
+    total_blocks: int
+    batch_sequences: float
+    """Mean sequences in a step (moving average)."""
+
+    batch_rows: float
+    """Mean rows in a step (moving average)."""
+
+    token_budget: int
+    """Rows of one step at most."""
+
+    costs: tuple[CostPoint, ...]
+    """Measured duration of a step by its number of rows."""
+
+    steps: int
+    rows: int
+    """Rows of all steps so far."""
+
+    preemptions: int
+    prefix_hit_tokens: int
+    """Tokens whose KV was found in the prefix cache instead of computed."""
+
+
+class MovingAverage:
+    """An exponentially weighted mean that starts as the plain mean of its first values."""
+
+    __slots__ = ("count", "value")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.value = 0.0
+
+    def add(self, value: float) -> None:
+        """Count one value."""
+        self.count += 1
+        self.value += max(_WEIGHT, 1.0 / self.count) * (value - self.value)
+
+
+class StepMeter:
+    """Gathers step reports. Written by the engine's thread; its readers may be on any."""
+
+    def __init__(self, token_budget: int) -> None:
+        size = _bucket(token_budget) + 1
+        self._rows = [MovingAverage() for _ in range(size)]
+        self._milliseconds = [MovingAverage() for _ in range(size)]
+        self._batch_sequences = MovingAverage()
+        self._batch_rows = MovingAverage()
+        self.steps = 0
+        self.rows = 0
+
+    def add(self, report: StepReport) -> None:
+        """Count one step."""
+        self.steps += 1
+        self.rows += report.rows
+        self._batch_sequences.add(report.sequences)
+        self._batch_rows.add(report.rows)
+        bucket = _bucket(report.rows)
+        self._rows[bucket].add(report.rows)
+        self._milliseconds[bucket].add(report.milliseconds)
+
+    @property
+    def batch_sequences(self) -> float:
+        """Mean sequences in a step."""
+        return self._batch_sequences.value
+
+    @property
+    def batch_rows(self) -> float:
+        """Mean rows in a step."""
+        return self._batch_rows.value
+
+    @property
+    def costs(self) -> tuple[CostPoint, ...]:
+        """The cost curve, by growing rows; only sizes that have been seen."""
+        pairs = zip(self._rows, self._milliseconds, strict=True)
+        return tuple(CostPoint(round(rows.value), cost.value) for rows, cost in pairs if cost.count)
+
+
+def _bucket(rows: int) -> int:
+    if rows <= _EXACT_BUCKETS:
+        return rows
+    doublings = rows.bit_length() - 4  # 8..15 is doubling 0
+    return _EXACT_BUCKETS + 4 * doublings + ((rows >> (doublings + 1)) & 3)

@@ -1,0 +1,124 @@
+"""Ragged attention against the definition: windows, soft caps, groups, scattered blocks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from draftmesh.core.errors import UnsupportedModelError
+from draftmesh.engine.attention.metadata import step_metadata
+from draftmesh.engine.attention.register import CONTEXT_KEYWORD, AttentionOptions, paged_attention
+from draftmesh.engine.attention.sdpa_ragged import SdpaRagged
+from draftmesh.engine.kv_storage import KvShape, KvStorage
+from draftmesh.engine.packing import PackedRows
+
+BLOCK_SIZE, HEADS, KV_HEADS, SIZE, VALUE_SIZE = 4, 6, 2, 8, 5
+CPU = torch.device("cpu")
+
+
+def by_definition(query: Tensor, keys: Tensor, values: Tensor, options: AttentionOptions) -> Tensor:
+    """[rows, heads, value_size], row by row; query [rows, heads, size], keys and values [kv, kv_heads, size]."""
+    first = keys.shape[0] - query.shape[0]
+    out = torch.empty(query.shape[0], HEADS, VALUE_SIZE)
+    for row in range(query.shape[0]):
+        low = 0 if options.window is None else max(0, first + row - options.window + 1)
+        for head in range(HEADS):
+            kv_head = head // (HEADS // KV_HEADS)
+            scores = keys[low : first + row + 1, kv_head] @ query[row, head] * options.scaling
+            if options.softcap is not None:
+                scores = options.softcap * torch.tanh(scores / options.softcap)
+            out[row, head] = scores.softmax(0) @ values[low : first + row + 1, kv_head]
+    return out
+
+
+class Text:
+    """A sequence with random queries, keys and values, computed in parts over one storage."""
+
+    def __init__(self, length: int, table: Sequence[int], seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        self.table = table
+        self.query = torch.randn(length, HEADS, SIZE, generator=generator)
+        self.keys = torch.randn(length, KV_HEADS, SIZE, generator=generator)
+        self.values = torch.randn(length, KV_HEADS, VALUE_SIZE, generator=generator)
+
+
+def attend(storage: KvStorage, parts: list[tuple[Text, int, int]], options: AttentionOptions) -> list[Tensor]:
+    """Each part's rows ``start`` to ``end``, all in one step; [rows, heads, value_size] each."""
+    batch = [PackedRows([0] * (end - start), start, text.table, 0) for text, start, end in parts]
+    context = SdpaRagged(storage, step_metadata(batch, BLOCK_SIZE, CPU), torch.float32)
+    pack = [
+        torch.cat([getattr(text, name)[start:end] for text, start, end in parts]).transpose(0, 1).unsqueeze(0)
+        for name in ("query", "keys", "values")
+    ]
+    out = context.attend(0, pack[0], pack[1], pack[2], options)[0]
+    return list(torch.split(out, [end - start for _, start, end in parts]))
+
+
+@pytest.mark.parametrize("window", [None, 1, 3, 100])
+@pytest.mark.parametrize("softcap", [None, 2.0])
+@pytest.mark.parametrize("scattered", [False, True])
+def test_rows_attend_as_defined(window: int | None, softcap: float | None, scattered: bool) -> None:
+    """In chunks, beside a stranger, and one by one; over blocks in order and out of order."""
+    options = AttentionOptions(1 / math.sqrt(SIZE), window, softcap)
+    storage = KvStorage((KvShape(KV_HEADS, SIZE, VALUE_SIZE),), 12 * BLOCK_SIZE, torch.float32, CPU)
+    text = Text(18, [7, 2, 9, 1, 4] if scattered else [2, 3, 4, 5, 6], seed=1)
+    other = Text(6, [10, 11], seed=2)
+    got = attend(storage, [(text, 0, 7)], options)
+    rest = attend(storage, [(other, 0, 6), (text, 7, 12)], options)
+    single = [attend(storage, [(text, row, row + 1)], options)[0] for row in range(12, 18)]
+    expected = by_definition(text.query, text.keys, text.values, options)
+    torch.testing.assert_close(torch.cat([*got, rest[1], *single]), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(rest[0], by_definition(other.query, other.keys, other.values, options))
+
+
+def test_rows_computed_again_overwrite_what_was_there() -> None:
+    """Rollback is nothing but computing from an earlier position."""
+    options = AttentionOptions(0.3, None, None)
+    storage = KvStorage((KvShape(KV_HEADS, SIZE, VALUE_SIZE),), 8 * BLOCK_SIZE, torch.float32, CPU)
+    wrong, right = Text(12, [1, 2, 3], seed=1), Text(12, [1, 2, 3], seed=2)
+    attend(storage, [(right, 0, 5)], options)
+    attend(storage, [(wrong, 5, 12)], options)
+    got = attend(storage, [(right, 5, 9)], options)[0]
+    expected = by_definition(right.query[:9], right.keys[:9], right.values[:9], options)[5:]
+    torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_slots_in_one_stretch_are_read_where_they_lie() -> None:
+    """No gather for a table whose blocks follow one another."""
+    rows = [PackedRows([0, 0], 5, [3, 4], 1), PackedRows([0], 4, [3, 6], 1)]
+    in_order, scattered = step_metadata(rows, BLOCK_SIZE, CPU).spans
+    assert (in_order.first_slot, in_order.slots) == (12, None)
+    assert scattered.slots is not None
+    assert scattered.slots.tolist() == [12, 13, 14, 15, 24]
+
+
+class _Layer(nn.Module):
+    layer_idx = 0
+
+
+@pytest.mark.parametrize(
+    ("what", "mask", "options"),
+    [
+        ("a mask", torch.ones(1), {}),
+        ("sinks", None, {"s_aux": torch.ones(1)}),
+        ("no causality", None, {"is_causal": False}),
+    ],
+)
+def test_what_the_attention_would_leave_out_is_refused(
+    what: str, mask: Tensor | None, options: dict[str, object]
+) -> None:
+    """Masks of the model's own, sinks, attention to what comes later."""
+    some = torch.zeros(1, 1, 1, 1)
+    with pytest.raises(UnsupportedModelError, match=what):
+        paged_attention(_Layer(), some, some, some, mask, **{CONTEXT_KEYWORD: object()}, **options)  # type: ignore[arg-type]
+
+
+def test_a_layer_that_loses_the_context_is_refused() -> None:
+    """The keyword must come through to every layer."""
+    some = torch.zeros(1, 1, 1, 1)
+    with pytest.raises(UnsupportedModelError, match="does not hand"):
+        paged_attention(_Layer(), some, some, some, None)

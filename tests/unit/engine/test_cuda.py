@@ -1,0 +1,37 @@
+"""The same engine on a GPU: the reference attention, gathered."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from draftmesh.core.sampling import Method
+from draftmesh.engine.building import assemble
+from draftmesh.engine.config import EngineConfig
+from draftmesh.engine.loading import prepare_model
+from tests.helpers.engines import GreedyJudge, RecordingListener, new_history, run_dry
+from tests.helpers.tiny_models import TINY_CONFIGS, VOCABULARY_SIZE, tiny_model, whole_logits
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("family", TINY_CONFIGS)
+def test_a_gpu_says_what_a_cpu_says(family: str) -> None:
+    """Greedy decoding of a few sequences with drafts, in float32."""
+    config = EngineConfig(model=family, device="cuda", dtype="float32", block_size_tokens=4, kv_cache_tokens=256)
+    plain = tiny_model(family)
+    with torch.inference_mode():
+        engine = assemble(prepare_model(tiny_model(family), config), config, GreedyJudge(), VOCABULARY_SIZE)
+        listeners = []
+        for start in range(3):
+            prompt = list(range(start, start + 9))
+            listener = RecordingListener()
+            seq = engine.open(prompt, [], new_history(prompt, VOCABULARY_SIZE), listener, method=Method.EXACT)
+            engine.submit(seq, [1, 2, 3], run=5)
+            listeners.append((prompt, listener))
+        run_dry(engine)
+    for prompt, listener in listeners:
+        text = list(prompt)
+        for _ in listener.tokens:
+            text.append(int(whole_logits(plain, text)[-1].argmax()))
+        assert listener.tokens == text[len(prompt) :]
