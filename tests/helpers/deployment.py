@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from draftmesh.client import AsyncClient, GenerateOptions, Generation
 from draftmesh.coordinator import app as coordinator
 from draftmesh.coordinator.config import CoordinatorConfig
+from draftmesh.coordinator.generation import GenerationConfig
+from draftmesh.coordinator.pace import PaceConfig
 from draftmesh.coordinator.replicas import Membership
 from draftmesh.coordinator.tasks import any_change
 from draftmesh.demo.models import DRAFTER_SENTENCEPIECE, DRAFTER_UNIGRAM, TARGET, demo_model_path
@@ -25,6 +27,12 @@ from draftmesh.verifier.config import VerifierConfig
 NGRAM = "ngram"
 DRAFTERS = (DRAFTER_SENTENCEPIECE, DRAFTER_UNIGRAM, NGRAM)
 SESSIONS = 64
+PATIENT = CoordinatorConfig(
+    listen="127.0.0.1:0",
+    drain_grace_s=0.0,
+    generation=GenerationConfig(pace=PaceConfig(min_wait_ms=250.0, max_wait_ms=250.0)),
+)
+"""A shard that waits for drafts though the packaged target is as quick as its drafters, so that drafts are judged."""
 
 
 @dataclass
@@ -61,7 +69,7 @@ async def deployment(
     drafters: Sequence[str] = DRAFTERS,
     shards: int = 1,
     engine: EngineConfig | None = None,
-    shard_config: CoordinatorConfig | None = None,
+    shard_config: CoordinatorConfig = PATIENT,
 ) -> AsyncIterator[Deployment]:
     """One verifier, these drafters, and shards that know them all and each other."""
     async with AsyncExitStack() as stack:
@@ -73,8 +81,7 @@ async def deployment(
         for name in drafters:
             running.drafters.append(await stack.enter_async_context(drafter.running(drafter_config(name))))
         for number in range(shards):
-            base = shard_config or CoordinatorConfig(listen="127.0.0.1:0", drain_grace_s=0.0)
-            config = replace(base, shard=number)
+            config = replace(shard_config, shard=number)
             running.shards.append(await stack.enter_async_context(coordinator.running(config)))
         membership = Membership(
             drafters=tuple(member.address for member in running.drafters),

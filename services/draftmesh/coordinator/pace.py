@@ -28,6 +28,9 @@ class PaceConfig:
     initial_step_ms: float = 60.0
     """Duration of a decoding step of the target, until one is measured."""
 
+    min_wait_ms: float = 0.0
+    """A session always waits as long as this for a draft, however quick the target: to study drafting itself."""
+
     max_wait_ms: float = 250.0
     """A session never waits longer than this for a draft, however slow the target."""
 
@@ -58,7 +61,8 @@ class Pace:
     def deadline_s(self) -> float:
         """When waiting for a draft ends."""
         patience_ms = self._patience * min(1.0, self._gain) * self._step_ms
-        return self._waiting_since_s + min(patience_ms, self._config.max_wait_ms) / 1e3
+        wait_ms = min(max(patience_ms, self._config.min_wait_ms), self._config.max_wait_ms)
+        return self._waiting_since_s + wait_ms / 1e3
 
     def enough(self, tokens: int, *, ended: bool) -> bool:
         """Whether a draft of ``tokens`` target tokens is to go out without waiting for more."""
