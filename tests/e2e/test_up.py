@@ -10,7 +10,7 @@ from tests.helpers.up import UpProcess, run_cli
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
-DRAFTERS = ("drafter_sentencepiece", "drafter_unigram", "ngram")
+DRAFTERS = ("demo", "demo-unigram", "ngram")
 SETTINGS = (("--temperature", "0"), ("--temperature", "0.8", "--seed", "7"))
 
 

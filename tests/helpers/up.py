@@ -45,8 +45,10 @@ def up(*arguments: str, log: Path) -> Iterator[UpProcess]:
         *("--target", str(demo_model_path(TARGET)), "--verifier-threads", "1"),
         *arguments,
     ]
-    with log.open("w") as stderr:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, start_new_session=True)
+    with (
+        log.open("w") as stderr,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, start_new_session=True) as process,
+    ):
         try:
             yield _ready(process, log)
         finally:

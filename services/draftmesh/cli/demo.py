@@ -13,14 +13,15 @@ import statistics
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Annotated
 
 from rich.console import Console
 from rich.table import Table
 
 from draftmesh.cli.deployment import deployment, status_table
 from draftmesh.cli.generate import stream_to_console
-from draftmesh.cli.options import DEMO, ModelOptions, PoolOptions, RayOptions
-from draftmesh.cli.painting import legend
+from draftmesh.cli.options import DEMO, ColorOption, Flat, ModelOptions, PoolOptions, RayOptions
+from draftmesh.cli.painting import console_with, legend
 from draftmesh.cli.plan import deployment_plan
 from draftmesh.client import Client, GenerateOptions, Generation
 from draftmesh.coordinator.replicas import ReplicaKind, ReplicaStatus
@@ -89,10 +90,20 @@ class _Run:
     seconds: float
 
 
-def run_demo(options: DemoOptions, models: ModelOptions, console: Console) -> DemoResult:
-    """Run the demo's own deployment, stream one generation in two colours, and measure with and without drafting."""
+def demo(
+    *,
+    options: Annotated[DemoOptions, Flat] = DemoOptions(),
+    models: Annotated[ModelOptions, Flat] = ModelOptions(),
+    color: ColorOption = "auto",
+) -> None:
+    """Show what drafting does: the packaged target made large, helped by a small drafter with another tokenizer.
+
+    Runs a deployment of its own under Ray, streams one generation in two colours, and measures in turns, with and
+    without drafting, on all cores.
+    """
     if not 1 <= options.prompts <= DEMO_PROMPT_COUNT or options.repeats < 1:
         raise ConfigError(f"prompts must be 1 to {DEMO_PROMPT_COUNT} and repeats at least 1")
+    console = console_with(color)
     if models.target == DEMO:
         console.print(
             f"expanding the packaged target to {models.demo_parameters / 1e6:.0f} M parameters …", style="dim"
@@ -106,7 +117,6 @@ def run_demo(options: DemoOptions, models: ModelOptions, console: Console) -> De
     console.print(_table(result))
     if options.json:
         print(json.dumps(asdict(result)))
-    return result
 
 
 def _compare(client: Client, options: DemoOptions, console: Console, parameters: _Parameters) -> DemoResult:

@@ -3,11 +3,34 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
+from cyclopts import Parameter
 from rich.console import Console
 
-from draftmesh.cli.painting import SpanPainter
+from draftmesh.cli.options import DEFAULT_ADDRESS, AddressOption, ColorOption, Flat
+from draftmesh.cli.painting import SpanPainter, console_with, legend
 from draftmesh.client import Client, GenerateOptions, Generation
+
+
+def generate(
+    prompt: Annotated[str, Parameter(help="The prompt; - reads it from standard input.")],
+    *,
+    address: AddressOption = DEFAULT_ADDRESS,
+    options: Annotated[GenerateOptions, Flat] = GenerateOptions(),
+    color: ColorOption = "auto",
+) -> None:
+    """Stream one generation: drafted-and-accepted text in one colour, the target's own in another.
+
+    The text goes to standard output, the summary to standard error.
+    """
+    console, notes = console_with(color), Console(stderr=True)
+    with Client(address) as client:
+        generation = stream_to_console(client, sys.stdin.read() if prompt == "-" else prompt, options, console)
+    console.print()
+    if console.is_terminal:
+        legend(notes)
+    print_summary(generation, notes)
 
 
 def stream_to_console(client: Client, prompt: str, options: GenerateOptions, console: Console) -> Generation:
@@ -34,9 +57,4 @@ def print_summary(generation: Generation, console: Console) -> None:
             f"acceptance length {ledger.acceptance_length:.2f}",
             f"{ledger.bytes_per_target_step:.1f} bytes per target step",
         ]
-    console.print(" · ".join(parts), style="dim", highlight=False)
-
-
-def read_prompt(prompt: str) -> str:
-    """The prompt itself, or standard input for ``-``."""
-    return sys.stdin.read() if prompt == "-" else prompt
+    console.print(" · ".join(parts), style="dim", highlight=False, soft_wrap=True)

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
 
 from draftmesh.engine.config import DtypeName, QuantizationName
+
+Flat = Parameter(name="*")
+"""For a dataclass of options: its fields are flags of their own."""
+
+DEFAULT_ADDRESS = "127.0.0.1:7070"
+AddressOption = Annotated[str, Parameter(help="Address of a coordinator shard, host:port.")]
+ColorOption = Annotated[Literal["auto", "always", "never"], Parameter(help="Colour the text.")]
 
 DEMO = "demo"
 DEMO_UNIGRAM = "demo-unigram"
@@ -63,7 +72,7 @@ class ModelOptions:
 class PoolOptions:
     """How much of everything a deployment runs."""
 
-    listen: str = "127.0.0.1:7070"
+    listen: str = DEFAULT_ADDRESS
     """Where clients connect, host:port; every shard listens here."""
 
     shards: int = 1

@@ -47,3 +47,8 @@ def legend(console: Console) -> None:
     """Say what the colours mean."""
     line = Text("drafted and accepted", DRAFTED_STYLE).append("  ").append("the target's own", TARGET_STYLE)
     console.print(line, highlight=False)
+
+
+def console_with(color: str) -> Console:
+    """A console on standard output that colours ``auto`` (on a terminal), ``always`` or ``never``."""
+    return Console(force_terminal={"auto": None, "always": True, "never": False}[color])

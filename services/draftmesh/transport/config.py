@@ -35,9 +35,6 @@ class ServerConfig:
     max_concurrent_streams: int = 10_000
     """Open calls of one connection; above it the client's calls fail UNAVAILABLE."""
 
-    min_ping_interval_ms: int = 10_000
-    """Clients that ping more often are cut off; must be below every client's ``keepalive_time_ms``."""
-
     keepalive_time_ms: int = 30_000
     """Idle time of a connection after which the server pings the client."""
 

@@ -168,7 +168,8 @@ def server_options(config: ServerConfig) -> list[tuple[str, int]]:
         ("grpc.max_concurrent_streams", config.max_concurrent_streams),
         ("grpc.server.max_pending_requests", config.max_pending_requests),
         ("grpc.server.max_pending_requests_hard_limit", config.max_pending_requests_hard_limit),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", config.min_ping_interval_ms),
+        # Clients ping to estimate bandwidth whenever data comes: to count their pings would cut off honest ones.
+        ("grpc.http2.max_ping_strikes", 0),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.keepalive_time_ms", config.keepalive_time_ms),
         ("grpc.keepalive_timeout_ms", config.keepalive_timeout_ms),
