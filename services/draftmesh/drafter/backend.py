@@ -1,0 +1,42 @@
+"""What a drafter daemon asks of the thing behind it: a model's engine, or an index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from draftmesh.core.draft import DraftOpen
+from draftmesh.core.endpoint import DrafterInfo, LoadReport, TokenizerFile
+from draftmesh.core.protocols import TokenTable
+from draftmesh.drafter.proposer import Proposer, Sink
+
+T = TypeVar("T")
+
+Propose = Callable[[DraftOpen, Sink], Proposer]
+"""Begins a session's proposer. For the backend's own thread."""
+
+Work = Callable[[Propose], T]
+
+
+class Backend(Protocol):
+    """Proposers, and the one thread on which they live."""
+
+    @property
+    def info(self) -> DrafterInfo:
+        """Who the drafter is."""
+
+    @property
+    def tokenizer_files(self) -> tuple[TokenizerFile, ...]:
+        """The drafter's tokenizer; none without a model."""
+
+    def post(self, work: Work[None]) -> None:
+        """Run ``work`` on the backend's thread, in order; raises UnavailableError once the backend is closed."""
+
+    async def call(self, work: Work[T]) -> T:
+        """The result of ``work``, run as by :meth:`post`. Cancelled before its turn it does not run."""
+
+    def load(self) -> LoadReport:
+        """What the backend knows of its load: everything but sessions and draining."""
+
+    def shared_tokens(self, target: TokenTable) -> int:
+        """How many of a target's tokens can be proposed as they are."""

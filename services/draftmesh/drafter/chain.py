@@ -1,0 +1,162 @@
+"""The books of one session's draft: what is committed, what is drawn ahead of it, and what of that is sent.
+
+The chain is pure: no model, no thread, no clock. Its text is what the drafter believes the session says::
+
+    ├────────────── committed ──────────────┤
+    ├── anchor ──┤                                      anchor: where the oldest drawn token in hand begins
+                 ├───── lead ─────┤                     lead: committed text beyond the anchor
+                 ├── token ──┼── token ──┼── token ──┤  drawn tokens in hand
+
+A commit *agrees* when the drawn text begins with lead + commit. It may end inside a drawn token, which then stays in
+hand with a lead. Anything else is a :class:`Divergence`: the proposer drops tokens and goes on from the committed text.
+A proposer that backs up to redraw an unnatural boundary leaves a lead without a token; the next token spells it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from draftmesh.core.draft import Block, Commit
+from draftmesh.core.errors import InternalError, StateError
+from draftmesh.core.text import TERMINAL_ROLES, Item, TextPrefix, items_length
+from draftmesh.drafter.symbols import common_length, to_items, to_symbols
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """A commit that the drawn text does not begin with."""
+
+    dropped_tokens: int
+    """Drawn tokens, counted from the last one, that are no longer part of the text."""
+
+    items: tuple[Item, ...]
+    """The committed text after the tokens that stay; what the proposer has to go on from."""
+
+    wasted_bytes: int = 0
+    """Drawn bytes that the commit contradicts."""
+
+
+class Chain:
+    """One session's text, in symbols; see the module's picture."""
+
+    def __init__(self, committed: Sequence[Item], max_ahead_tokens: int) -> None:
+        """Start with ``committed`` generated already and nothing drawn."""
+        self._committed = TextPrefix().extend(committed)
+        self._commit_seq = 0
+        self._max_ahead_tokens = max_ahead_tokens
+        self._lead: tuple[int, ...] = ()
+        self._tokens: list[tuple[int, ...]] = []
+        self._sent = 0
+
+    @property
+    def committed(self) -> TextPrefix:
+        """The committed text."""
+        return self._committed
+
+    @property
+    def commit_seq(self) -> int:
+        """The newest commit that is part of the text."""
+        return self._commit_seq
+
+    @property
+    def ahead(self) -> tuple[Item, ...]:
+        """The drawn text beyond the committed text."""
+        return to_items(self._drawn[len(self._lead) :])
+
+    @property
+    def room(self) -> int:
+        """Tokens that may still be drawn before the next commit; 0 once the draft has ended."""
+        return 0 if self.ended else self._max_ahead_tokens - len(self._tokens)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last drawn token ends the generation."""
+        return bool(self._tokens) and to_items(self._tokens[-1])[-1] in TERMINAL_ROLES
+
+    @property
+    def unsent_tokens(self) -> int:
+        """Drawn tokens that no block has carried yet."""
+        return len(self._tokens) - self._sent
+
+    @property
+    def fresh(self) -> bool:
+        """Whether no block has carried text beyond the commit yet, so that the other side has nothing in hand."""
+        return self._sent == 0
+
+    def draw(self, item: Item) -> None:
+        """Append one drawn token (its bytes, not empty, or its role).
+
+        Raises:
+            InternalError: the token contradicts the lead that it had to spell.
+        """
+        self._tokens.append(to_symbols((item,)))
+        drawn = self._drawn
+        if common_length(drawn, self._lead) < min(len(drawn), len(self._lead)):
+            self._tokens.pop()
+            raise InternalError(f"the drawn token {item!r} contradicts the committed text {to_items(self._lead)!r}")
+        self._settle_tokens()
+
+    def commit(self, commit: Commit) -> Divergence | None:
+        """Take what the target has settled; None if the drawn text agrees with it.
+
+        After a divergence nothing is ahead, and the proposer must go on from the committed text.
+
+        Raises:
+            StateError: the commit is not the next one, or does not start where the committed text ends.
+        """
+        self._check(commit)
+        self._committed = self._committed.extend(commit.items)
+        self._commit_seq = commit.commit_seq
+        self._lead += to_symbols(commit.items)
+        drawn = self._drawn
+        agrees = drawn[: len(self._lead)] == self._lead
+        agreeing = common_length(drawn, self._lead)
+        self._settle_tokens(agreeing)
+        return None if agrees else self._diverge(items_length(to_items(drawn[agreeing:])))
+
+    def back_up(self, pending: bytes) -> None:
+        """The proposer will redraw ``pending``, the end of the committed text, with its next tokens."""
+        self._lead = tuple(pending)
+
+    def take_block(self, *, paused: bool) -> Block:
+        """Everything drawn and not sent yet, as one block; without text if there is nothing."""
+        position = sum(len(token) for token in self._tokens[: self._sent])
+        begin = max(position, len(self._lead))
+        start = self._committed.extend(to_items(self._drawn[len(self._lead) : begin]))
+        items: list[Item] = []
+        for token in self._tokens[self._sent :]:
+            items.extend(to_items(token[max(0, begin - position) :]))
+            position += len(token)
+        self._sent = len(self._tokens)
+        return Block(commit_seq=self._commit_seq, start=start, items=tuple(items), paused=paused)
+
+    @property
+    def _drawn(self) -> tuple[int, ...]:
+        return tuple(symbol for token in self._tokens for symbol in token)
+
+    def _check(self, commit: Commit) -> None:
+        if commit.commit_seq != self._commit_seq + 1:
+            raise StateError(f"commit {commit.commit_seq} came after commit {self._commit_seq}")
+        if commit.offset != self._committed.length:
+            raise StateError(
+                f"commit {commit.commit_seq} starts at byte {commit.offset}, but {self._committed.length} are committed"
+            )
+
+    def _settle_tokens(self, agreeing: int | None = None) -> None:
+        """Let go of drawn tokens that lie within the agreeing part of the lead."""
+        settled = len(self._lead) if agreeing is None else agreeing
+        count = 0
+        while count < len(self._tokens) and len(self._tokens[count]) <= settled:
+            settled -= len(self._tokens[count])
+            self._lead = self._lead[len(self._tokens[count]) :]
+            count += 1
+        del self._tokens[:count]
+        self._sent = max(0, self._sent - count)
+
+    def _diverge(self, wasted_bytes: int) -> Divergence:
+        divergence = Divergence(len(self._tokens), to_items(self._lead), wasted_bytes)
+        self._tokens.clear()
+        self._lead = ()
+        self._sent = 0
+        return divergence

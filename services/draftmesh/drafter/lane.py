@@ -1,0 +1,59 @@
+"""The event loop's handle on a session that lives on its proposer's thread."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import structlog
+
+from draftmesh.core.draft import Commit, DraftOpen
+from draftmesh.core.errors import DraftmeshError, InternalError, UnavailableError
+from draftmesh.core.protocols import Clock
+from draftmesh.drafter.backend import Backend, Propose
+from draftmesh.drafter.chain import Chain
+from draftmesh.drafter.outbox import Outbox
+from draftmesh.drafter.session import DraftSession, DraftTally, Pacing
+
+_LOG = structlog.get_logger(__name__)
+
+
+class Lane:
+    """Passes one session's messages to the backend's thread, in order; what goes wrong there ends the stream."""
+
+    def __init__(self, backend: Backend, request: DraftOpen, outbox: Outbox, clock: Clock, pacing: Pacing) -> None:
+        """Make the session; :meth:`open` gives it a proposer."""
+        self._backend = backend
+        self._request = request
+        self._session = DraftSession(Chain(request.committed, request.max_ahead_tokens), outbox, clock, pacing)
+
+    @property
+    def tally(self) -> DraftTally:
+        """What the session has done so far."""
+        return self._session.tally
+
+    async def open(self) -> None:
+        """Begin to draw; returns when the backend has taken the session.
+
+        Raises:
+            DraftmeshError: the backend refused it.
+        """
+        await self._backend.call(lambda propose: self._session.start(propose(self._request, self._session)))
+
+    def commit(self, commit: Commit) -> None:
+        """Hand over what the target has settled."""
+
+        def work(_: Propose) -> None:
+            try:
+                self._session.commit(commit)
+            except DraftmeshError as error:
+                self._session.failed(error)
+            except Exception as error:
+                _LOG.exception("a commit could not be applied")
+                self._session.failed(InternalError(f"{type(error).__name__}: {error}"))
+
+        self._backend.post(work)
+
+    def close(self) -> None:
+        """Free everything that the backend holds, after what was handed over before."""
+        with suppress(UnavailableError):  # a closed backend holds nothing
+            self._backend.post(lambda _: self._session.close())

@@ -1,0 +1,146 @@
+"""One session's draft: the chain's books on one side, a proposer on the other, and blocks going out.
+
+A session lives on its proposer's thread and knows neither streams nor models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from draftmesh.core.draft import Block, Commit
+from draftmesh.core.errors import DraftmeshError
+from draftmesh.core.protocols import Clock
+from draftmesh.core.text import Item
+from draftmesh.drafter.chain import Chain, Divergence
+from draftmesh.drafter.proposer import Proposer
+
+
+class Outlet(Protocol):
+    """Where a session's blocks go. Called on the session's thread; must not block."""
+
+    def emit(self, block: Block) -> None:
+        """Send a block."""
+
+    def fail(self, error: DraftmeshError) -> None:
+        """End the stream with an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """How drawn tokens are joined into blocks.
+
+    The first token after a commit that left nothing ahead goes out at once, and the last one before a pause too.
+    Between them a block waits for further tokens until ``interval_ms`` have passed since the block before, so that a
+    fast drafter sends few messages and a slow one delays nothing.
+    """
+
+    interval_ms: float = 4.0
+    """Milliseconds at least between two blocks of a session."""
+
+
+@dataclass(slots=True)
+class DraftTally:
+    """What a session has done so far, for metrics."""
+
+    drawn_tokens: int = 0
+    blocks: int = 0
+    commits: int = 0
+    divergences: int = 0
+    wasted_bytes: int = 0
+    """Drawn bytes that commits contradicted."""
+
+
+class DraftSession:
+    """Draws ahead of the committed text, and rewinds where the target parts from it. It is its proposer's sink."""
+
+    def __init__(self, chain: Chain, outlet: Outlet, clock: Clock, pacing: Pacing) -> None:
+        """Without a proposer yet: it comes with :meth:`start`, because it needs its sink first."""
+        self.tally = DraftTally()
+        self._chain = chain
+        self._outlet = outlet
+        self._clock = clock
+        self._interval_s = pacing.interval_ms / 1000
+        self._proposer: Proposer | None = None
+        self._last_block_at = clock.monotonic()
+        self._closed = False
+
+    @property
+    def ahead(self) -> tuple[Item, ...]:
+        """The drawn text beyond the committed text."""
+        return self._chain.ahead
+
+    @property
+    def committed_bytes(self) -> int:
+        """Length of the committed text."""
+        return self._chain.committed.length
+
+    def start(self, proposer: Proposer) -> None:
+        """Begin to draw; a session that was closed meanwhile only frees the proposer."""
+        self._proposer = proposer
+        if self._closed:
+            proposer.close()
+        else:
+            self._go_on()
+
+    def commit(self, commit: Commit) -> None:
+        """Take what the target has settled; go on drawing, from where the text parted if it did.
+
+        Raises:
+            StateError: the commit is out of place; the session goes on unchanged.
+        """
+        if self._proposer is None or self._closed:
+            return
+        divergence = self._chain.commit(commit)
+        self.tally.commits += 1
+        if divergence is not None:
+            self._rewind(self._proposer, divergence)
+        self._go_on()
+
+    def drawn(self, items: Sequence[Item], *, exhausted: bool = False) -> int:
+        """Take draft tokens and send what is due. Returns how many more are wanted."""
+        if self._closed:
+            return 0
+        for item in items:
+            self._chain.draw(item)
+        self.tally.drawn_tokens += len(items)
+        wanted = 0 if exhausted else self._chain.room
+        if not wanted or self._is_due():
+            self._send(paused=not wanted)
+        return wanted
+
+    def failed(self, error: DraftmeshError) -> None:
+        """End the stream."""
+        if not self._closed:
+            self._outlet.fail(error)
+        self.close()
+
+    def close(self) -> None:
+        """Stop drawing and free what the proposer holds."""
+        self._closed = True
+        if self._proposer is not None:
+            self._proposer.close()
+
+    def _rewind(self, proposer: Proposer, divergence: Divergence) -> None:
+        self.tally.divergences += 1
+        self.tally.wasted_bytes += divergence.wasted_bytes
+        self._chain.back_up(proposer.rebase(divergence))
+
+    def _go_on(self) -> None:
+        """Draw on if there is room; else say again that nothing follows, which the last commit has made untrue."""
+        assert self._proposer is not None
+        if self._chain.room:
+            self._proposer.draw(self._chain.room)
+        else:
+            self._send(paused=True)
+
+    def _is_due(self) -> bool:
+        if not self._chain.unsent_tokens:
+            return False
+        return self._chain.fresh or self._clock.monotonic() - self._last_block_at >= self._interval_s
+
+    def _send(self, *, paused: bool) -> None:
+        self._last_block_at = self._clock.monotonic()
+        self.tally.blocks += 1
+        self._outlet.emit(self._chain.take_block(paused=paused))

@@ -1,0 +1,180 @@
+"""The protocol of a session's stream, in core values: what may come first, what follows, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+
+import structlog
+
+from draftmesh.core.draft import Block, Commit, DraftOpen, Evaluate
+from draftmesh.core.errors import (
+    AlreadyOpenError,
+    DraftmeshError,
+    FencedError,
+    InternalError,
+    StateError,
+    UnsupportedMethodError,
+)
+from draftmesh.core.fence import Fence
+from draftmesh.core.protocols import Clock
+from draftmesh.decoding.noise_key import require_noise_key
+from draftmesh.drafter.backend import Backend
+from draftmesh.drafter.config import DrafterConfig
+from draftmesh.drafter.lane import Lane
+from draftmesh.drafter.load import LoadBoard
+from draftmesh.drafter.outbox import Outbox
+from draftmesh.drafter.session import Pacing
+from draftmesh.drafter.spans import DraftSpans
+from draftmesh.drafter.vocabularies import VocabularyStore
+from draftmesh.telemetry.metrics import DrafterMetrics
+from draftmesh.telemetry.tracing import tracer
+from draftmesh.transport.codec_common import Draining
+from draftmesh.transport.codec_draft import DraftOpened, DraftRequestMessage, DraftResponseMessage
+from draftmesh.transport.fences import Claim, FenceRegistry
+
+_LOG = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One message of the coordinator."""
+
+    fence: Fence
+    traceparent: str
+    message: DraftRequestMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """What all streams of a drafter share. For one event loop."""
+
+    config: DrafterConfig
+    backend: Backend
+    board: LoadBoard
+    vocabularies: VocabularyStore
+    metrics: DrafterMetrics
+    clock: Clock
+
+
+class DraftStreams:
+    """Serves sessions' streams."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        """Serve for ``daemon``."""
+        self._daemon = daemon
+        self._fences = FenceRegistry()
+        self._open: set[Outbox] = set()
+
+    def announce_drain(self) -> None:
+        """Take no new sessions, and ask those that are open to move."""
+        self._daemon.board.drain()
+        for outbox in self._open:
+            outbox.announce(Draining(round(1000 * self._daemon.config.drain_grace_s)))
+
+    async def serve(self, incoming: AsyncIterator[Incoming]) -> AsyncGenerator[DraftResponseMessage]:
+        """Answer one stream, from its Open to its end.
+
+        Raises:
+            StateError: a message out of place; FencedError: a newer stream owns the session.
+            DraftmeshError: the session is refused, or its proposer failed.
+        """
+        first = await anext(incoming, None)
+        if first is None or not isinstance(first.message, DraftOpen):
+            raise StateError("a stream begins with OpenDraft")
+        request = self._admissible(first.message)
+        outbox = Outbox()
+        superseded = FencedError(f"session {request.session_id}: a newer stream speaks for it")
+        with (
+            self._fences.claim(request.session_id, first.fence, lambda: outbox.fail(superseded)) as claim,
+            self._daemon.board.admit(),
+            self._session(request, outbox) as (lane, spans),
+        ):
+            spans.begin(first.traceparent)
+            await lane.open()
+            yield DraftOpened(self._daemon.backend.info.digest, request.max_ahead_tokens)
+            async with _running(_Reader(incoming, claim, lane, spans, outbox).run()):
+                while (message := await outbox.get()) is not None:
+                    self._count(message, spans)
+                    yield message
+
+    def _admissible(self, request: DraftOpen) -> DraftOpen:
+        """The request as it is applied; raises what makes it impossible."""
+        daemon = self._daemon
+        if request.method not in daemon.backend.info.methods:
+            offered = ", ".join(method.label for method in daemon.backend.info.methods)
+            raise UnsupportedMethodError(f"method {request.method.label} is not offered here; offered: {offered}")
+        require_noise_key(request.noise_key)
+        if request.target_vocabulary_digest:
+            daemon.vocabularies.get(request.target_vocabulary_digest)
+        ahead = request.max_ahead_tokens or daemon.config.default_ahead_tokens
+        return replace(request, max_ahead_tokens=min(ahead, daemon.config.max_ahead_tokens))
+
+    @contextmanager
+    def _session(self, request: DraftOpen, outbox: Outbox) -> Iterator[tuple[Lane, DraftSpans]]:
+        daemon = self._daemon
+        lane = Lane(daemon.backend, request, outbox, daemon.clock, Pacing(daemon.config.block_interval_ms))
+        spans = DraftSpans(request.session_id, daemon.backend.info.name, tracer())
+        self._open.add(outbox)
+        daemon.metrics.sessions_active.add(1)
+        try:
+            yield lane, spans
+        finally:
+            lane.close()
+            spans.end()
+            self._open.discard(outbox)
+            daemon.metrics.sessions_active.add(-1)
+            daemon.metrics.wasted_bytes.add(lane.tally.wasted_bytes)
+
+    def _count(self, message: Block | Draining, spans: DraftSpans) -> None:
+        if isinstance(message, Block):
+            spans.count(message)
+            self._daemon.metrics.drafted_tokens.add(len(message.items))
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Takes what follows the Open."""
+
+    incoming: AsyncIterator[Incoming]
+    claim: Claim
+    lane: Lane
+    spans: DraftSpans
+    outbox: Outbox
+
+    async def run(self) -> None:
+        """Read to the end of the stream, and end its answers then: properly, or with what was wrong."""
+        try:
+            async for incoming in self.incoming:
+                self.claim.check(incoming.fence)
+                self._take(incoming)
+        except DraftmeshError as error:
+            self.outbox.fail(error)
+        except Exception as error:
+            _LOG.exception("reading a stream failed")
+            self.outbox.fail(InternalError(f"{type(error).__name__}: {error}"))
+        else:
+            self.outbox.close()
+
+    def _take(self, incoming: Incoming) -> None:
+        match incoming.message:
+            case Commit() as commit:
+                self.spans.begin(incoming.traceparent)
+                self.lane.commit(commit)
+            case Evaluate():
+                raise UnsupportedMethodError("string probabilities are not offered here")
+            case _:
+                raise AlreadyOpenError("the stream is open already")
+
+
+@asynccontextmanager
+async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """A task that lives as long as the context."""
+    task = asyncio.get_running_loop().create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])

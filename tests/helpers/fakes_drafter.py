@@ -1,0 +1,181 @@
+"""Fakes at the drafter's seams, a rule in place of a model, and the small things that its tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+from transformers import LlamaConfig
+
+from draftmesh.core.draft import Block, DraftOpen
+from draftmesh.core.errors import DraftmeshError
+from draftmesh.core.fence import Fence
+from draftmesh.core.protocols import DraftStream, TokenTable
+from draftmesh.core.sampling import Method, NoiseKey, SamplingParams
+from draftmesh.core.text import Item
+from draftmesh.decoding.judge import Judge
+from draftmesh.decoding.sampler import Sampler
+from draftmesh.drafter.chain import Divergence
+from draftmesh.drafter.healing import HealingJudge
+from draftmesh.drafter.proposer import Sink
+from draftmesh.engine.block_pool import BlockPool
+from draftmesh.engine.engine import Engine
+from draftmesh.engine.limits import EngineLimits
+from draftmesh.engine.packing import PackedRows
+from draftmesh.engine.paging import Paging
+from tests.helpers.tiny_models import random_model
+from tests.helpers.tokenizers import small_tokenizer, write_tokenizer
+
+torch.set_num_threads(1)
+
+
+@dataclass
+class ScriptedProposer:
+    """Draws only when :meth:`bring` is called, and keeps what it was asked."""
+
+    sink: Sink
+    wanted: int = 0
+    rebased: list[Divergence] = field(default_factory=list)
+    pending: bytes = b""
+    closed: bool = False
+
+    def draw(self, count: int) -> None:
+        """Keep the number; draw nothing by itself."""
+        self.wanted = count
+
+    def rebase(self, divergence: Divergence) -> bytes:
+        """Keep the divergence; back up over ``pending``."""
+        self.rebased.append(divergence)
+        return self.pending
+
+    def close(self) -> None:
+        """Keep that it happened."""
+        self.closed = True
+
+    def bring(self, *items: Item, exhausted: bool = False) -> None:
+        """Hand tokens to the sink, as an engine step would."""
+        self.wanted = self.sink.drawn(items, exhausted=exhausted)
+
+
+@dataclass
+class KeepingOutlet:
+    """Keeps blocks and errors."""
+
+    blocks: list[Block] = field(default_factory=list)
+    errors: list[DraftmeshError] = field(default_factory=list)
+
+    def emit(self, block: Block) -> None:
+        """Keep a block."""
+        self.blocks.append(block)
+
+    def fail(self, error: DraftmeshError) -> None:
+        """Keep an error."""
+        self.errors.append(error)
+
+    @property
+    def texts(self) -> list[tuple[Item, ...]]:
+        """The items of every block."""
+        return [block.items for block in self.blocks]
+
+
+@dataclass
+class HandClock:
+    """Time that moves by hand."""
+
+    now: float = 0.0
+
+    def monotonic(self) -> float:
+        """The time set last."""
+        return self.now
+
+
+Rule = Callable[[tuple[int, ...]], int]
+"""A deterministic language model: all tokens so far to the next one."""
+
+
+@dataclass
+class RuleRunner:
+    """Runs a rule in place of a model. Its KV is the tokens themselves, so a wrong block table or a stale KV shows."""
+
+    rule: Rule
+    vocabulary_size: int
+    block_size: int = 4
+    slots: dict[int, int] = field(default_factory=dict)
+    rows: int = 0
+
+    def run(self, batch: Sequence[PackedRows]) -> Tensor:
+        """One-hot logits of the rule's token for each wanted row."""
+        logits: list[Tensor] = []
+        for rows in batch:
+            self.rows += rows.count
+            for position, token in enumerate(rows.token_ids, rows.start):
+                self.slots[self._slot(rows, position)] = token
+            for end in range(rows.end - rows.wanted + 1, rows.end + 1):
+                seen = tuple(self.slots[self._slot(rows, position)] for position in range(end))
+                logits.append(one_hot(torch.tensor(self.rule(seen)), self.vocabulary_size) * 50.0)
+        return torch.stack(logits).float() if logits else torch.empty(0, self.vocabulary_size)
+
+    def _slot(self, rows: PackedRows, position: int) -> int:
+        return rows.block_table[position // self.block_size] * self.block_size + position % self.block_size
+
+
+def rule_engine(rule: Rule, vocabulary: TokenTable, *, context_tokens: int = 256) -> tuple[Engine, RuleRunner]:
+    """A real engine with the real sampler over a rule."""
+    runner = RuleRunner(rule, len(vocabulary))
+    blocks = 2 * context_tokens // runner.block_size
+    limits = EngineLimits(context_tokens, 2 * context_tokens, len(vocabulary), token_budget_tokens=64, max_sequences=8)
+    judge = HealingJudge(Judge(Sampler(vocabulary, "cpu", len(vocabulary))), vocabulary, len(vocabulary))
+    return Engine(runner, judge, Paging(BlockPool(blocks, runner.block_size)), limits), runner
+
+
+def draft_open(context: bytes, **changes: Any) -> DraftOpen:  # noqa: ANN401 (any field of DraftOpen)
+    """An Open for ``context`` at temperature 0, ten tokens ahead."""
+    base = DraftOpen(
+        session_id="session",
+        fence=Fence(),
+        context=(context,),
+        committed=(),
+        sampling=SamplingParams(),
+        noise_key=NoiseKey(bytes(range(16))),
+        method=Method.EXACT,
+        max_ahead_tokens=10,
+    )
+    return replace(base, **changes)
+
+
+async def until_paused(stream: DraftStream, commit_seq: int = 0) -> list[Block]:
+    """Blocks up to the one that pauses under ``commit_seq``; earlier ones that nothing follows are among them."""
+    blocks: list[Block] = []
+    while True:
+        block = await stream.receive()
+        assert isinstance(block, Block)
+        blocks.append(block)
+        if block.paused and block.commit_seq == commit_seq:
+            return blocks
+
+
+def items_of(blocks: Sequence[Block]) -> list[Item]:
+    """The draft tokens of blocks, in order."""
+    return [item for block in blocks for item in block.items]
+
+
+def write_drafter(folder: Path, tokenizer: str, *, seed: int = 0) -> Path:
+    """A folder with a tiny random model and one of the small tokenizers."""
+    write_tokenizer(tokenizer, folder)
+    config = LlamaConfig(
+        vocab_size=len(small_tokenizer(tokenizer).vocabulary),
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+        initializer_range=0.3,
+    )
+    random_model(config, seed=seed).save_pretrained(folder)
+    return folder

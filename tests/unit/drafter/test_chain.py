@@ -1,0 +1,111 @@
+"""The chain's rules, one by one."""
+
+from __future__ import annotations
+
+import pytest
+
+from draftmesh.core.draft import Commit
+from draftmesh.core.errors import InternalError, StateError
+from draftmesh.core.text import Role, TextPrefix
+from draftmesh.drafter.chain import Chain, Divergence
+
+
+def drawn(*tokens: bytes | Role, max_ahead_tokens: int = 8) -> Chain:
+    """A chain after ``he`` was committed at Open and ``tokens`` were drawn."""
+    chain = Chain((b"he",), max_ahead_tokens)
+    for token in tokens:
+        chain.draw(token)
+    return chain
+
+
+def test_block_starts_after_the_committed_text() -> None:
+    """A first block is named by the prefix of what was committed at Open."""
+    block = drawn(b"llo", b" you").take_block(paused=False)
+    assert (block.start, block.items) == (TextPrefix().extend((b"he",)), (b"llo", b" you"))
+
+
+def test_second_block_starts_where_the_first_ended() -> None:
+    """Blocks chain: one starts where the one before ended."""
+    chain = drawn(b"llo")
+    first = chain.take_block(paused=False)
+    chain.draw(b" you")
+    assert chain.take_block(paused=False).start == first.end
+
+
+def test_commit_inside_a_token_keeps_it() -> None:
+    """A commit that ends inside a drawn token and agrees leaves the rest of the token ahead."""
+    chain = drawn(b"llo")
+    assert chain.commit(Commit(1, 2, (b"l",))) is None
+    assert chain.ahead == (b"lo",)
+
+
+def test_unsent_token_cut_by_a_commit_is_sent_from_the_cut() -> None:
+    """A token that was committed in part before it was sent goes out without the committed part."""
+    chain = drawn(b"llo", b"!")
+    chain.commit(Commit(1, 2, (b"l",)))
+    block = chain.take_block(paused=False)
+    assert (block.start, block.items) == (chain.committed, (b"lo", b"!"))
+
+
+def test_divergence_inside_a_token_gives_back_its_committed_part() -> None:
+    """When the text parts inside a token that an earlier commit had cut, the proposer gets all of its bytes."""
+    chain = drawn(b"llo", b"!")
+    chain.commit(Commit(1, 2, (b"l",)))
+    assert chain.commit(Commit(2, 3, (b"ama",))) == Divergence(2, (b"lama",), wasted_bytes=3)
+
+
+def test_bonus_beyond_the_draft_diverges_without_dropping() -> None:
+    """A commit longer than the whole draft keeps every token and hands over the rest."""
+    assert drawn(b"llo").commit(Commit(1, 2, (b"llo", b" you"))) == Divergence(0, (b" you",))
+
+
+def test_a_drawn_end_takes_the_room() -> None:
+    """After a terminal role nothing more may be drawn."""
+    assert drawn(b"llo", Role.EOS).room == 0
+
+
+def test_a_committed_end_gives_the_room_back() -> None:
+    """When the target goes on after an end token, so does the draft."""
+    chain = drawn(Role.EOS, max_ahead_tokens=3)
+    chain.commit(Commit(1, 2, (Role.EOS,)))
+    assert chain.room == 3
+
+
+def test_other_role_is_a_divergence() -> None:
+    """Roles are text: another role in the same place does not agree."""
+    assert drawn(Role.EOS).commit(Commit(1, 2, (Role.END_OF_TURN,))) == Divergence(1, (Role.END_OF_TURN,))
+
+
+def test_backed_up_text_is_spelled_by_the_next_tokens() -> None:
+    """After backing up, tokens that spell the pending bytes add nothing ahead until they pass them."""
+    chain = drawn()
+    chain.back_up(b"he")
+    chain.draw(b"h")
+    before = chain.ahead
+    chain.draw(b"ello")
+    assert [before, chain.ahead, chain.take_block(paused=False).items] == [(), (b"llo",), (b"llo",)]
+
+
+def test_token_that_contradicts_pending_bytes_is_a_bug() -> None:
+    """A proposer that does not spell the pending bytes is caught."""
+    chain = drawn()
+    chain.back_up(b"he")
+    with pytest.raises(InternalError, match="contradicts"):
+        chain.draw(b"oh")
+
+
+@pytest.mark.parametrize(
+    ("commit", "message"),
+    [
+        (Commit(2, 2, (b"x",)), "commit 2 came after commit 0"),
+        (Commit(0, 2, (b"x",)), "commit 0 came after commit 0"),
+        (Commit(1, 3, (b"x",)), "starts at byte 3, but 2 are committed"),
+        (Commit(1, 0, (b"x",)), "starts at byte 0, but 2 are committed"),
+    ],
+)
+def test_commit_out_of_place_is_refused(commit: Commit, message: str) -> None:
+    """A commit with a gap in its number or its offset is refused and changes nothing."""
+    chain = drawn(b"llo")
+    with pytest.raises(StateError, match=message):
+        chain.commit(commit)
+    assert (chain.commit_seq, chain.ahead) == (0, (b"llo",))

@@ -1,0 +1,139 @@
+"""A session between its chain and a proposer that draws when told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from draftmesh.core.draft import Commit
+from draftmesh.core.errors import StateError, UnavailableError
+from draftmesh.core.text import Role
+from draftmesh.drafter.chain import Chain, Divergence
+from draftmesh.drafter.session import DraftSession, Pacing
+from tests.helpers.fakes_drafter import HandClock, KeepingOutlet, ScriptedProposer
+
+
+@dataclass
+class Stage:
+    """A session with fakes all round."""
+
+    session: DraftSession
+    proposer: ScriptedProposer
+    outlet: KeepingOutlet
+    clock: HandClock
+
+
+@pytest.fixture
+def stage() -> Stage:
+    """A session without context that may draw four tokens ahead and sends at most one block in 10 ms."""
+    clock, outlet = HandClock(), KeepingOutlet()
+    session = DraftSession(Chain((), max_ahead_tokens=4), outlet, clock, Pacing(interval_ms=10))
+    proposer = ScriptedProposer(session)
+    session.start(proposer)
+    return Stage(session, proposer, outlet, clock)
+
+
+def test_start_asks_for_all_the_room(stage: Stage) -> None:
+    """A new session draws up to its limit."""
+    assert stage.proposer.wanted == 4
+
+
+def test_first_token_goes_out_at_once(stage: Stage) -> None:
+    """Nothing delays the first token: the other side has nothing in hand."""
+    stage.proposer.bring(b"a")
+    assert stage.outlet.texts == [(b"a",)]
+
+
+def test_quick_tokens_are_joined(stage: Stage) -> None:
+    """Tokens drawn within the interval wait for each other; the next one due carries them."""
+    stage.proposer.bring(b"a")
+    stage.proposer.bring(b"b")
+    stage.clock.now = 0.011
+    stage.proposer.bring(b"c")
+    assert stage.outlet.texts == [(b"a",), (b"b", b"c")]
+
+
+def test_last_token_before_the_limit_pauses(stage: Stage) -> None:
+    """The block that fills the room says that nothing follows, whatever the interval."""
+    for token in (b"a", b"b", b"c", b"d"):
+        stage.proposer.bring(token)
+    assert [block.paused for block in stage.outlet.blocks] == [False, True]
+    assert (stage.outlet.texts[-1], stage.proposer.wanted) == ((b"b", b"c", b"d"), 0)
+
+
+def test_end_token_pauses(stage: Stage) -> None:
+    """A drawn end of sequence ends the draft."""
+    stage.proposer.bring(b"a")
+    stage.proposer.bring(Role.EOS)
+    assert (stage.outlet.texts[-1], stage.outlet.blocks[-1].paused, stage.proposer.wanted) == ((Role.EOS,), True, 0)
+
+
+def test_agreeing_commit_rewinds_nothing(stage: Stage) -> None:
+    """A commit that agrees leaves the proposer alone and only makes room."""
+    stage.proposer.bring(b"ab", b"cd")
+    stage.session.commit(Commit(1, 0, (b"abc",)))
+    assert (stage.proposer.rebased, stage.proposer.wanted) == ([], 3)
+
+
+def test_commit_after_a_drafted_end_repeats_the_pause(stage: Stage) -> None:
+    """After each commit the other side may expect text: if none follows it is told so again."""
+    stage.proposer.bring(b"ab", Role.EOS)
+    stage.session.commit(Commit(1, 0, (b"a",)))
+    last = stage.outlet.blocks[-1]
+    assert (last.commit_seq, last.items, last.paused) == (1, (), True)
+
+
+def test_disagreeing_commit_rebases_and_draws_on(stage: Stage) -> None:
+    """After a divergence the next block starts at the committed text."""
+    stage.proposer.bring(b"ab", b"cd")
+    stage.session.commit(Commit(1, 0, (b"abX",)))
+    stage.proposer.bring(b"y")
+    block = stage.outlet.blocks[-1]
+    assert stage.proposer.rebased == [Divergence(1, (b"X",), wasted_bytes=2)]
+    assert (block.commit_seq, block.start.length, block.items) == (1, 3, (b"y",))
+
+
+def test_backed_up_token_is_sent_without_the_committed_part(stage: Stage) -> None:
+    """A proposer that redraws the boundary token sends only what lies beyond the commit."""
+    stage.proposer.pending = b"priv"
+    stage.session.commit(Commit(1, 0, (b"priv",)))
+    stage.proposer.bring(b"private")
+    assert (stage.outlet.blocks[-1].start.length, stage.outlet.texts[-1]) == (4, (b"ate",))
+
+
+def test_nothing_to_propose_is_said(stage: Stage) -> None:
+    """An exhausted proposer without a token still sends the pause."""
+    stage.proposer.bring(exhausted=True)
+    assert (stage.outlet.texts, stage.outlet.blocks[0].paused) == ([()], True)
+
+
+def test_commit_out_of_place_is_refused(stage: Stage) -> None:
+    """A gap in the commits is an error, and the session goes on as before."""
+    with pytest.raises(StateError):
+        stage.session.commit(Commit(2, 0, (b"a",)))
+    stage.session.commit(Commit(1, 0, (b"a",)))
+    assert stage.proposer.rebased == [Divergence(0, (b"a",))]
+
+
+def test_closed_session_frees_and_falls_silent(stage: Stage) -> None:
+    """After close nothing is held and nothing is sent, whatever is still drawn."""
+    stage.session.close()
+    stage.proposer.bring(b"a")
+    assert (stage.proposer.closed, stage.outlet.blocks, stage.proposer.wanted) == (True, [], 0)
+
+
+def test_failure_ends_the_stream_and_frees(stage: Stage) -> None:
+    """A proposer's failure reaches the stream once and frees what it held."""
+    error = UnavailableError("the engine stopped")
+    stage.session.failed(error)
+    stage.session.failed(error)
+    assert (stage.outlet.errors, stage.proposer.closed) == ([error], True)
+
+
+def test_tally_counts(stage: Stage) -> None:
+    """The tally adds up what happened."""
+    stage.proposer.bring(b"ab", b"cd")
+    stage.session.commit(Commit(1, 0, (b"abX",)))
+    tally = stage.session.tally
+    assert (tally.drawn_tokens, tally.commits, tally.divergences, tally.wasted_bytes) == (2, 1, 1, 2)
