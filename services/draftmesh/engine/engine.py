@@ -105,7 +105,7 @@ class Engine:
         self.limits.check_ids(draft)
         if len(draft) > (room := self.room(seq)) or room < 0:
             raise PromptTooLongError(f"a draft of {len(draft)} tokens, but there is room for {max(0, room)}")
-        seq.begin(tuple(draft), evidence, min(run, self._remaining(seq) - len(draft)))
+        seq.begin(tuple(draft), evidence, run)
 
     def room(self, seq: Sequence) -> int:
         """Draft tokens that a request may have now; negative when the context is full."""
@@ -192,6 +192,7 @@ class Engine:
             costs=self._meter.costs,
             steps=self._meter.steps,
             rows=self._meter.rows,
+            sequence_steps=self._meter.sequence_steps,
             preemptions=self._scheduler.preemptions,
             prefix_hit_tokens=self._paging.prefix_hit_tokens,
         )
@@ -249,7 +250,8 @@ class Engine:
         seq.tokens.extend(settled)
         self._advance(seq, base + min(judgement.accepted, len(settled)))
         self._paging.trim(seq, len(seq.tokens))
-        if seq.run == 0 or len(settled) < len(judgement.tokens):
+        # The context's end is looked for here: how near a draft leads to it depends on how much of it stands.
+        if seq.run == 0 or self._remaining(seq) < 0 or len(settled) < len(judgement.tokens):
             seq.rest()
         else:
             seq.begin((), None, seq.run - 1)

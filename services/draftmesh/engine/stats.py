@@ -58,6 +58,9 @@ class EngineStats:
     rows: int
     """Rows of all steps so far."""
 
+    sequence_steps: int
+    """Sequences of all steps so far; divided by ``steps``, the mean batch occupancy."""
+
     preemptions: int
     prefix_hit_tokens: int
     """Tokens whose KV was found in the prefix cache instead of computed."""
@@ -89,11 +92,13 @@ class StepMeter:
         self._batch_rows = MovingAverage()
         self.steps = 0
         self.rows = 0
+        self.sequence_steps = 0
 
     def add(self, report: StepReport) -> None:
         """Count one step."""
         self.steps += 1
         self.rows += report.rows
+        self.sequence_steps += report.sequences
         self._batch_sequences.add(report.sequences)
         self._batch_rows.add(report.rows)
         bucket = _bucket(report.rows)

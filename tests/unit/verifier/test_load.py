@@ -26,6 +26,7 @@ def engine_stats() -> EngineStats:
         costs=(CostPoint(1, 9.0),),
         steps=10,
         rows=11,
+        sequence_steps=14,
         preemptions=12,
         prefix_hit_tokens=13,
     )
