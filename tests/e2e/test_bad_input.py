@@ -235,12 +235,12 @@ ROWS = (
     *unknown_sessions("get", get),
     *unknown_sessions("cancel", cancel),
     Row("message over the limit", generate(text=b"x" * 33 * MIB), Code.RESOURCE_EXHAUSTED, "larger than max", None),
-    Row("second Open", verify(OPEN, OPEN), Code.ALREADY_EXISTS, "", "ALREADY_OPEN"),
+    Row("second Open", verify(OPEN, OPEN), Code.ALREADY_EXISTS, "open already", "ALREADY_OPEN"),
     Row(
         "base beyond the sequence",
         verify(OPEN, VerifyRound(1, TokenPrefix(5, 5), (1,))),
         Code.OUT_OF_RANGE,
-        "",
+        "starts after 5 tokens",
         "BASE_BEYOND_SEQUENCE",
     ),
     Row(
@@ -278,9 +278,9 @@ async def test_a_client_that_vanishes_leaves_nothing_behind(served: Served) -> N
     """Its session ends as cancelled, and sessions and KV blocks return to what they were."""
     async with grpc.aio.insecure_channel(served.running.address) as channel:
         stub = coordinator_pb2_grpc.CoordinatorServiceStub(channel)
-        call = stub.Generate(Request(text=PROMPT, stop=LIFETIME), timeout=TIMEOUT_S)
-        session_id = (await call.read()).started.session_id
-        assert (await call.read()).chunk.text
+        responses = aiter(stub.Generate(Request(text=PROMPT, stop=LIFETIME), timeout=TIMEOUT_S))
+        session_id = (await anext(responses)).started.session_id
+        assert (await anext(responses)).chunk.text
         live = served.running.shards[0].shard.find_live(session_id)
     assert live is not None
     await live.ended()
@@ -294,8 +294,10 @@ class ContradictoryDrafter(ScriptedDrafter):
 
     def __init__(self) -> None:
         super().__init__(self._contradict)
+        self.num_asked = 0
 
     async def _contradict(self, context: Context) -> None:
+        self.num_asked += 1
         fence = (await context.read()).fence
         await context.write(drafter_pb2.DraftResponse(fence=fence, opened=drafter_pb2.DraftOpened(max_ahead_tokens=8)))
         block = drafter_pb2.Block(
@@ -327,5 +329,5 @@ async def test_a_drafter_that_contradicts_itself_changes_nothing(served: Served)
             alone = await client.generate(PROMPT, options)
             drafted = await client.generate(PROMPT, replace(options, method="exact"))
     assert drafted.data == alone.data
-    assert drafted.ledger.drafter_failures == 1
+    assert (drafted.ledger.drafter_failures, drafter.num_asked) == (1, 1)
     assert not any(token.drafted for token in drafted.tokens)

@@ -69,11 +69,11 @@ class KeepingOutlet:
     blocks: list[Block] = field(default_factory=list)
     errors: list[DraftmeshError] = field(default_factory=list)
 
-    def emit(self, block: Block) -> None:
+    def put(self, message: Block) -> None:
         """Keep a block."""
-        self.blocks.append(block)
+        self.blocks.append(message)
 
-    def fail(self, error: DraftmeshError) -> None:
+    def close(self, error: DraftmeshError) -> None:
         """Keep an error."""
         self.errors.append(error)
 

@@ -11,10 +11,11 @@ from rich.console import Console
 from draftmesh.cli.options import DEFAULT_ADDRESS, AddressOption, ColorOption, Flat
 from draftmesh.cli.painting import SpanPainter, console_with, legend
 from draftmesh.client import Client, GenerateOptions, Generation
+from draftmesh.client.options import Prompt
 
 
 def generate(
-    prompt: Annotated[str, Parameter(help="The prompt; - reads it from standard input.")],
+    prompt: Annotated[str, Parameter(help="The prompt; - reads it from standard input.", allow_leading_hyphen=True)],
     *,
     address: AddressOption = DEFAULT_ADDRESS,
     options: Annotated[GenerateOptions, Flat] = GenerateOptions(),
@@ -26,14 +27,14 @@ def generate(
     """
     console, notes = console_with(color), Console(stderr=True)
     with Client(address) as client:
-        generation = stream_to_console(client, sys.stdin.read() if prompt == "-" else prompt, options, console)
+        generation = stream_to_console(client, sys.stdin.buffer.read() if prompt == "-" else prompt, options, console)
     console.print()
     if console.is_terminal:
         legend(notes)
     print_summary(generation, notes)
 
 
-def stream_to_console(client: Client, prompt: str, options: GenerateOptions, console: Console) -> Generation:
+def stream_to_console(client: Client, prompt: Prompt, options: GenerateOptions, console: Console) -> Generation:
     """Generate and print the text as it comes, in two colours; returns the finished generation."""
     painter = SpanPainter()
     with client.stream(prompt, options) as stream:

@@ -26,10 +26,10 @@ def deployment_plan(models: ModelOptions, pools: PoolOptions) -> tuple[ReplicaSp
     Raises:
         ConfigError: the options contradict themselves or each other.
     """
-    if len(set(models.drafter)) != len(models.drafter):
-        raise ConfigError("every drafter is named once; --drafters sets the replicas of each")
+    if len(set(map(_public_name, models.drafter))) != len(models.drafter):
+        raise ConfigError("every drafter has a name of its own, its path's last; --drafters sets the replicas of each")
     if min(pools.shards, pools.verifiers) < 1 or pools.drafters < 0:
-        raise ConfigError("a deployment needs at least one shard and one verifier")
+        raise ConfigError("a deployment needs at least one shard and one verifier, and no negative number of drafters")
     return (*_verifiers(models, pools), *_drafters(models, pools), *_shards(pools))
 
 
@@ -55,6 +55,7 @@ def _verifiers(models: ModelOptions, pools: PoolOptions) -> Iterator[ReplicaSpec
         listen=f"{pools.host}:0",
         max_sessions=pools.max_sessions,
     )
+    config.validate()  # here, since in a replica nobody would see it
     for replica in range(pools.verifiers):
         yield ReplicaSpec(
             name=f"verifier-{replica}",
@@ -69,6 +70,7 @@ def _verifiers(models: ModelOptions, pools: PoolOptions) -> Iterator[ReplicaSpec
 def _drafters(models: ModelOptions, pools: PoolOptions) -> Iterator[ReplicaSpec]:
     for drafter in models.drafter:
         config = _drafter_config(drafter, models, pools)
+        config.validate()
         for replica in range(pools.drafters):
             yield ReplicaSpec(
                 name=f"drafter-{_public_name(drafter)}-{replica}",
@@ -103,6 +105,7 @@ def _shards(pools: PoolOptions) -> Iterator[ReplicaSpec]:
             shard=shard,
             admission=AdmissionConfig(max_sessions=pools.max_sessions * pools.verifiers),
         )
+        config.validate()
         yield ReplicaSpec(
             name=f"shard-{shard}",
             kind=ReplicaKind.SHARD,

@@ -69,7 +69,17 @@ class GenerateOptions:
     """Deadline of the whole generation, seconds; None waits for ever."""
 
     def request(self, prompt: Prompt) -> coordinator_pb2.GenerateRequest:
-        """The request for a prompt; values are checked by the coordinator, names of methods here."""
+        """The request for a prompt; ranges are checked by the coordinator.
+
+        Raises:
+            InvalidRequestError: the method is unknown, or a value cannot be sent at all, such as a negative seed.
+        """
+        try:
+            return self._request(prompt)
+        except (TypeError, ValueError) as error:
+            raise InvalidRequestError(f"an option or the prompt cannot be sent: {error}") from error
+
+    def _request(self, prompt: Prompt) -> coordinator_pb2.GenerateRequest:
         request = coordinator_pb2.GenerateRequest(
             model=self.model,
             sampling=self._sampling(),

@@ -67,6 +67,9 @@ class Admission:
             raise self._refusal("no session ended in time") from None
         finally:
             self._waiting -= 1
+        if self._closed:  # while it waited
+            self._slots.release()
+            raise UnavailableError("this shard is about to stop")
 
     def _refusal(self, reason: str) -> ExhaustedError:
         message = f"all {self._config.max_sessions} sessions are in use: {reason}"

@@ -9,6 +9,7 @@ from draftmesh.coordinator.backoff import BackoffConfig
 from draftmesh.coordinator.generation import GenerationConfig
 from draftmesh.coordinator.session_store import MemoryStoreConfig
 from draftmesh.core.errors import ConfigError
+from draftmesh.core.ranges import require_not_negative, require_positive
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +68,13 @@ class CoordinatorConfig:
             raise ConfigError(f"shard is {self.shard}, but peers lists {len(self.peers)} shards")
         if not 1 <= self.draft_tokens <= self.max_draft_tokens:
             raise ConfigError(f"draft_tokens must be in [1, {self.max_draft_tokens}], got {self.draft_tokens}")
-        _require_positive("default_max_tokens", self.default_max_tokens)
-        _require_positive("max_prompt_bytes", self.max_prompt_bytes)
-        _require_positive("admission.max_sessions", self.admission.max_sessions)
-        _require_positive("generation.free_run_tokens", self.generation.free_run_tokens)
-        _require_positive("generation.feed.max_ahead_tokens", self.generation.feed.max_ahead_tokens)
-        _require_positive("generation.failover.patience_ms", self.generation.failover.patience_ms)
+        require_positive(self, "default_max_tokens", "max_prompt_bytes", "admission.max_sessions")
+        require_positive(self, "generation.free_run_tokens", "generation.feed.max_ahead_tokens")
+        require_positive(self, "generation.failover.patience_ms")
         for name in ("drafters", "verifiers", "peers"):
             for address in getattr(self, name):
                 _require_address(name, address)
-        if not self.drain_grace_s >= 0:
-            raise ConfigError(f"drain_grace_s must not be negative, got {self.drain_grace_s}")
-
-
-def _require_positive(name: str, value: float) -> None:
-    if not value > 0:
-        raise ConfigError(f"{name} must be above 0, got {value}")
+        require_not_negative(self, "drain_grace_s")
 
 
 def _require_address(name: str, address: str) -> None:

@@ -28,7 +28,7 @@ class FailoverConfig:
     """Numbers of failover."""
 
     patience_ms: float = 10_000.0
-    """How long a session goes on without progress before it fails."""
+    """How long a session goes on without a verifier, or without progress after a failure, before it fails."""
 
     backoff: BackoffConfig = field(default_factory=BackoffConfig)
     """Between two attempts."""
@@ -61,9 +61,12 @@ class Failover:
         self._start_clock()
         try:
             async with asyncio.timeout(self._remaining_s()):
-                return await self._source.acquire(failed=self._failed)
+                seat = await self._source.acquire(failed=self._failed)
         except TimeoutError:
             raise self._error or UnavailableError("no verifier of this target is ready") from None
+        if self._error is None:  # nothing has failed: a long prompt may take its time
+            self._give_up_s = None
+        return seat
 
     async def failed(self, seat: Seat[Verifier], error: DraftmeshError) -> None:
         """Pause before the next attempt.

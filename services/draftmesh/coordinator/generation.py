@@ -234,7 +234,8 @@ class Generation:
             return
         with self._trace.committing():
             while self._undelivered:
-                await self._output.advance(self._undelivered.popleft(), self._books.ledger)
+                await self._output.advance(self._undelivered[0], self._books.ledger)
+                self._undelivered.popleft()  # not before: what could not be persisted is still to be delivered
 
     def _record(self, delta: Ledger, seat: Seat[Verifier]) -> None:
         self._books.record(add(delta, self._proposals.take_losses()), seat, self.drafter)

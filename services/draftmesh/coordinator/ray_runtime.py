@@ -129,8 +129,8 @@ class _PoolController:
         if question is not None and not question.done():
             return
         if question is not None:
-            failed = question.cancelled() or question.exception() is not None
-            self._statuses[spec.name] = _down(spec) if failed else question.result()
+            error = question.exception()
+            self._statuses[spec.name] = question.result() if error is None else _down(spec, error)
         self._questions[spec.name] = asyncio.ensure_future(self._ask(spec.name))
 
     async def _ask(self, name: str) -> ReplicaStatus:
@@ -157,8 +157,10 @@ def _reachable(address: str, node: str) -> str:
     return f"{node}:{port}" if host in {"0.0.0.0", "[::]"} else address
 
 
-def _down(spec: ReplicaSpec) -> ReplicaStatus:
-    return ReplicaStatus(spec.name, spec.kind, "", cpus=spec.cpus, gpus=spec.gpus)
+def _down(spec: ReplicaSpec, error: BaseException | None = None) -> ReplicaStatus:
+    # An actor that died is on its way back; a daemon that raised would raise again.
+    failure = str(error.cause) if isinstance(error, ray.exceptions.RayTaskError) else ""
+    return ReplicaStatus(spec.name, spec.kind, "", cpus=spec.cpus, gpus=spec.gpus, failure=failure)
 
 
 def _find_or_create(spec: ReplicaSpec) -> ActorHandle:
@@ -208,11 +210,14 @@ class RayRuntime:
         """Return when every replica is up; ``wait`` sleeps the given seconds, ``elapsed_s`` tells the time since start.
 
         Raises:
-            UnavailableError: the start timeout has passed; names what is missing.
+            UnavailableError: a replica cannot start, or the start timeout has passed; names what is missing, and why.
         """
-        while missing := [status.name for status in self.statuses() if not status.is_up]:
+        while missing := [status for status in self.statuses() if not status.is_up]:
+            if failed := next((status for status in missing if status.failure), None):
+                raise UnavailableError(f"{failed.name} cannot start: {failed.failure}")
             if elapsed_s() > self._config.start_timeout_s:
-                raise UnavailableError(f"not up after {self._config.start_timeout_s:g} s: {', '.join(missing)}")
+                names = ", ".join(status.name for status in missing)
+                raise UnavailableError(f"not up after {self._config.start_timeout_s:g} s: {names}")
             wait(self._config.poll_interval_s)
 
     def stop(self) -> None:

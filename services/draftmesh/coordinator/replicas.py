@@ -84,6 +84,8 @@ class ReplicaStatus:
     pid: int = 0
     cpus: float = 0.0
     gpus: float = 0.0
+    failure: str = ""
+    """Why it could not start when it last tried."""
 
     @property
     def is_up(self) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from draftmesh.coordinator.transcript import Advance, TokenSpan
+from draftmesh.coordinator.token_log import TokenLog
+from draftmesh.coordinator.transcript import Advance
 from draftmesh.core.ledger import Ledger
 from draftmesh.core.sampling import FinishReason, Method, NoiseKey, SamplingParams, StopConditions
 
@@ -24,7 +25,7 @@ class SessionRecord:
     sampling: SamplingParams
     stop: StopConditions
     noise_key: NoiseKey
-    tokens: tuple[TokenSpan, ...] = ()
+    tokens: TokenLog = field(default_factory=TokenLog)
     """Committed."""
 
     text: bytes = b""
@@ -55,7 +56,7 @@ class SessionRecord:
         """The record after one more step."""
         return replace(
             self,
-            tokens=self.tokens + advance.tokens,
+            tokens=self.tokens.extended(advance.tokens),
             text=self.text + advance.text,
             ready_length=advance.ready_length,
             finish_reason=advance.finish_reason,

@@ -29,6 +29,9 @@ class MemoryStoreConfig:
     max_ended_sessions: int = 10_000
     """The longest ended are forgotten first."""
 
+    max_ended_tokens: int = 2_000_000
+    """Tokens of all their prompts and texts, each listed log probability counted as one more: about 100 bytes each."""
+
     keep_s: float = 3600.0
     """Time after which an ended session is forgotten."""
 
@@ -41,6 +44,7 @@ class MemoryStore:
         self._clock = clock
         self._running: dict[str, SessionRecord] = {}
         self._ended: OrderedDict[str, tuple[float, SessionRecord]] = OrderedDict()
+        self._ended_tokens = 0
 
     async def save(self, record: SessionRecord, advance: Advance | None) -> None:
         """Keep ``record``."""
@@ -49,7 +53,9 @@ class MemoryStore:
             self._running[record.session_id] = record
             return
         self._running.pop(record.session_id, None)
+        self._forget(record.session_id)
         self._ended[record.session_id] = (self._clock.monotonic(), record)
+        self._ended_tokens += _num_tokens(record)
         self._forget_old()
 
     async def load(self, session_id: str) -> SessionRecord:
@@ -65,6 +71,21 @@ class MemoryStore:
         oldest_s = self._clock.monotonic() - self._config.keep_s
         while self._ended:
             session_id, (ended_s, _) = next(iter(self._ended.items()))
-            if len(self._ended) <= self._config.max_ended_sessions and ended_s >= oldest_s:
+            if self._has_room() and ended_s >= oldest_s:
                 return
-            del self._ended[session_id]
+            self._forget(session_id)
+
+    def _has_room(self) -> bool:
+        if len(self._ended) > self._config.max_ended_sessions:
+            return False
+        return self._ended_tokens <= self._config.max_ended_tokens or len(self._ended) == 1
+
+    def _forget(self, session_id: str) -> None:
+        if session_id in self._ended:
+            _, record = self._ended.pop(session_id)
+            self._ended_tokens -= _num_tokens(record)
+
+
+def _num_tokens(record: SessionRecord) -> int:
+    listed = sum(len(token.logprobs.top) for token in record.tokens if token.logprobs is not None)
+    return len(record.prompt_ids) + len(record.tokens) + listed

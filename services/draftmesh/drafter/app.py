@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 
 import structlog
 
 from draftmesh.core.endpoint import DrafterInfo
 from draftmesh.drafter.backend import Backend
 from draftmesh.drafter.config import DrafterConfig
-from draftmesh.drafter.load import LoadBoard
 from draftmesh.drafter.ngram_backend import NgramBackend
 from draftmesh.drafter.service import SERVICE_NAME, DrafterServicer
 from draftmesh.drafter.streams import Daemon, DraftStreams
 from draftmesh.drafter.vocabularies import VocabularyStore
 from draftmesh.telemetry.metrics import DrafterMetrics, meter
 from draftmesh.transport.config import ServerConfig
+from draftmesh.transport.load_board import LoadBoard
 from draftmesh.transport.server import RunningServer, serve
-from draftmesh.v1 import drafter_pb2_grpc
+from draftmesh.transport.signals import stop_signals
 
 _LOG = structlog.get_logger(__name__)
 
@@ -38,14 +36,6 @@ class Running:
     info: DrafterInfo
     server: RunningServer
     """For draining it before its context ends."""
-
-
-class SystemClock:
-    """The process's monotonic clock."""
-
-    def monotonic(self) -> float:
-        """Seconds since some fixed point."""
-        return time.monotonic()
 
 
 @asynccontextmanager
@@ -64,21 +54,14 @@ async def running(config: DrafterConfig) -> AsyncIterator[Running]:
 
 
 async def run(config: DrafterConfig) -> None:
-    """Serve until SIGTERM or SIGINT, then drain; a second signal stops at once."""
-    stop = asyncio.Event()
-    task = asyncio.current_task()
-    assert task is not None
-    loop = asyncio.get_running_loop()
+    """Serve until SIGTERM or SIGINT, then drain; a second signal stops at once.
 
-    def on_signal() -> None:
-        if stop.is_set():
-            task.cancel()
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
-    async with running(config):
-        await stop.wait()
+    Raises:
+        ConfigError, UnsupportedError: as :func:`running`.
+    """
+    with stop_signals() as stop:
+        async with running(config):
+            await stop.wait()
 
 
 @asynccontextmanager
@@ -100,15 +83,15 @@ async def open_backend(config: DrafterConfig, metrics: DrafterMetrics) -> AsyncI
 @asynccontextmanager
 async def serving(config: DrafterConfig, backend: Backend, metrics: DrafterMetrics) -> AsyncIterator[RunningServer]:
     """A server over a backend that is there already."""
-    board = LoadBoard(backend.load, max_sessions=config.max_sessions, retry_after_ms=config.retry_after_ms)
+    board = LoadBoard("drafter", backend.load, max_sessions=config.max_sessions, retry_after_ms=config.retry_after_ms)
     vocabularies = VocabularyStore(config.max_vocabularies)
-    daemon = Daemon(config, backend, board, vocabularies, metrics, SystemClock())
+    daemon = Daemon(config, backend, board, vocabularies, metrics, clock=time)
     streams = DraftStreams(daemon)
-    register = partial(drafter_pb2_grpc.add_DrafterServiceServicer_to_server, DrafterServicer(daemon, streams))
+    servicer = DrafterServicer(daemon, streams)
 
     async def on_drain() -> None:
         streams.announce_drain()
 
     server_config = ServerConfig(listen=config.listen, drain_grace_s=config.drain_grace_s)
-    async with serve(server_config, register, [SERVICE_NAME], on_drain=on_drain) as server:
+    async with serve(server_config, servicer.register, (SERVICE_NAME,), on_drain=on_drain) as server:
         yield server

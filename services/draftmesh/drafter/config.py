@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from draftmesh.core.errors import ConfigError
+from draftmesh.core.ranges import require_at_least, require_not_negative, require_positive
 from draftmesh.drafter.lookup import LookupConfig
 from draftmesh.engine.config import EngineConfig
 
@@ -64,16 +65,12 @@ class DrafterConfig:
     def validate(self) -> None:
         """Raise :class:`ConfigError`, naming the field, if a value is outside its range."""
         self._validate_kind()
-        for name in ("max_sessions", "max_ahead_tokens", "default_ahead_tokens", "max_vocabularies", "retry_after_ms"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        require_at_least(1, self, "max_sessions", "max_ahead_tokens", "default_ahead_tokens")
+        require_at_least(1, self, "max_vocabularies", "retry_after_ms")
         if self.default_ahead_tokens > self.max_ahead_tokens:
             raise ConfigError("default_ahead_tokens must not be above max_ahead_tokens")
-        for name in ("block_interval_ms", "lookup_context_bytes", "drain_grace_s"):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"{name} must not be negative, got {getattr(self, name)}")
-        if not self.watch_interval_s > 0:
-            raise ConfigError(f"watch_interval_s must be above 0, got {self.watch_interval_s}")
+        require_not_negative(self, "block_interval_ms", "lookup_context_bytes", "drain_grace_s")
+        require_positive(self, "watch_interval_s")
         self.lookup.validate()
 
     @property

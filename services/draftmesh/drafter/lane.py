@@ -11,8 +11,7 @@ from draftmesh.core.errors import DraftmeshError, InternalError, UnavailableErro
 from draftmesh.core.protocols import Clock
 from draftmesh.drafter.backend import Backend, Propose
 from draftmesh.drafter.chain import Chain
-from draftmesh.drafter.outbox import Outbox
-from draftmesh.drafter.session import DraftSession, DraftTally, Pacing
+from draftmesh.drafter.session import DraftSession, DraftTally, Outlet, Pacing
 
 _LOG = structlog.get_logger(__name__)
 
@@ -20,11 +19,11 @@ _LOG = structlog.get_logger(__name__)
 class Lane:
     """Passes one session's messages to the backend's thread, in order; what goes wrong there ends the stream."""
 
-    def __init__(self, backend: Backend, request: DraftOpen, outbox: Outbox, clock: Clock, pacing: Pacing) -> None:
+    def __init__(self, backend: Backend, request: DraftOpen, outlet: Outlet, clock: Clock, pacing: Pacing) -> None:
         """Make the session; :meth:`open` gives it a proposer."""
         self._backend = backend
         self._request = request
-        self._session = DraftSession(Chain(request.committed, request.max_ahead_tokens), outbox, clock, pacing)
+        self._session = DraftSession(Chain(request.committed, request.max_ahead_tokens), outlet, clock, pacing)
 
     @property
     def tally(self) -> DraftTally:

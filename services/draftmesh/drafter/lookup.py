@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from draftmesh.core.errors import ConfigError
+from draftmesh.core.ranges import require_at_least
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,7 @@ class LookupConfig:
         """Raise :class:`ConfigError` if a value is outside its range."""
         if not 1 <= self.min_match_bytes <= self.max_match_bytes:
             raise ConfigError("lookup needs 1 <= min_match_bytes <= max_match_bytes")
-        if self.max_candidates < 1:
-            raise ConfigError(f"max_candidates must be at least 1, got {self.max_candidates}")
+        require_at_least(1, self, "max_candidates")
 
 
 class SuffixIndex:

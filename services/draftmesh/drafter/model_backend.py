@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from opentelemetry.metrics import Histogram
-
 from draftmesh.core.draft import DraftOpen
 from draftmesh.core.endpoint import DrafterInfo, LoadReport
 from draftmesh.core.protocols import TokenTable
@@ -22,27 +20,10 @@ from draftmesh.engine.config import EngineConfig
 from draftmesh.engine.engine import Engine
 from draftmesh.engine.engine_thread import EngineThread
 from draftmesh.engine.loading import LoadedModel, load_model
-from draftmesh.engine.stats import StepReport
+from draftmesh.engine.step_recorder import StepRecorder
 from draftmesh.telemetry.metrics import DrafterMetrics
 
 Load = Callable[[EngineConfig], LoadedModel]
-
-
-class StepRecorder:
-    """Measures each engine step once, though every sequence in it hears of it."""
-
-    def __init__(self, batch_sequences: Histogram, step_duration: Histogram) -> None:
-        """Record into these."""
-        self._batch_sequences = batch_sequences
-        self._step_duration = step_duration
-        self._last_started = float("-inf")
-
-    def __call__(self, step: StepReport) -> None:
-        """Hear of a step, on the engine's thread."""
-        if step.started != self._last_started:
-            self._last_started = step.started
-            self._batch_sequences.record(step.sequences)
-            self._step_duration.record(step.milliseconds / 1000)
 
 
 class ModelBackend:
@@ -83,15 +64,7 @@ class ModelBackend:
 
     def load(self) -> LoadReport:
         """What the engine measures."""
-        stats = self._thread.engine.stats
-        return LoadReport(
-            waiting_sequences=stats.waiting,
-            kv_blocks_free=stats.free_blocks,
-            kv_blocks_total=stats.total_blocks,
-            batch_sequences=stats.batch_sequences,
-            token_budget=stats.token_budget,
-            costs=stats.costs,
-        )
+        return self._thread.engine.stats.load
 
     def shared_tokens(self, target: TokenTable) -> int:
         """Tokens of the target whose bytes, or role, are those of a token of this model."""
@@ -113,7 +86,7 @@ class ModelBackend:
                 self._loaded.tokenizer,
                 request,
                 sink,
-                meter=self._recorder,
+                meter=self._recorder.record,
                 healing=self._config.healing,
             )
 

@@ -31,6 +31,10 @@ class DrafterServicer(drafter_pb2_grpc.DrafterServiceServicer):
         self._daemon = daemon
         self._streams = streams
 
+    def register(self, server: grpc.aio.Server) -> None:
+        """Add the RPCs to a server."""
+        drafter_pb2_grpc.add_DrafterServiceServicer_to_server(self, server)
+
     async def Draft(
         self,
         request_iterator: AsyncIterator[pb.DraftRequest],
@@ -107,5 +111,4 @@ class _Requests:
 def _vocabulary(request: pb.RegisterVocabularyRequest) -> Vocabulary:
     table = vocabulary_from_proto(request)
     roles = {token: role for token in range(len(table)) if (role := table.role(token)) is not None}
-    special = [token for token, entry in enumerate(request.tokens) if entry.special]
-    return Vocabulary(table.texts, roles, special)
+    return Vocabulary(table.texts, roles, table.special)

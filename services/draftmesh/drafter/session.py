@@ -20,10 +20,10 @@ from draftmesh.drafter.proposer import Proposer
 class Outlet(Protocol):
     """Where a session's blocks go. Called on the session's thread; must not block."""
 
-    def emit(self, block: Block) -> None:
+    def put(self, message: Block) -> None:
         """Send a block."""
 
-    def fail(self, error: DraftmeshError) -> None:
+    def close(self, error: DraftmeshError) -> None:
         """End the stream with an error."""
 
 
@@ -113,7 +113,7 @@ class DraftSession:
     def failed(self, error: DraftmeshError) -> None:
         """End the stream."""
         if not self._closed:
-            self._outlet.fail(error)
+            self._outlet.close(error)
         self.close()
 
     def close(self) -> None:
@@ -143,4 +143,4 @@ class DraftSession:
     def _send(self, *, paused: bool) -> None:
         self._last_block_at = self._clock.monotonic()
         self.tally.blocks += 1
-        self._outlet.emit(self._chain.take_block(paused=paused))
+        self._outlet.put(self._chain.take_block(paused=paused))

@@ -24,8 +24,6 @@ from draftmesh.decoding.noise_key import require_noise_key
 from draftmesh.drafter.backend import Backend
 from draftmesh.drafter.config import DrafterConfig
 from draftmesh.drafter.lane import Lane
-from draftmesh.drafter.load import LoadBoard
-from draftmesh.drafter.outbox import Outbox
 from draftmesh.drafter.session import Pacing
 from draftmesh.drafter.spans import DraftSpans
 from draftmesh.drafter.vocabularies import VocabularyStore
@@ -34,8 +32,12 @@ from draftmesh.telemetry.tracing import tracer
 from draftmesh.transport.codec_common import Draining
 from draftmesh.transport.codec_draft import DraftOpened, DraftRequestMessage, DraftResponseMessage
 from draftmesh.transport.fences import Claim, FenceRegistry
+from draftmesh.transport.load_board import LoadBoard
+from draftmesh.transport.outbox import Outbox
 
 _LOG = structlog.get_logger(__name__)
+
+Outgoing = Block | Draining
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +68,13 @@ class DraftStreams:
         """Serve for ``daemon``."""
         self._daemon = daemon
         self._fences = FenceRegistry()
-        self._open: set[Outbox] = set()
+        self._open: set[Outbox[Outgoing]] = set()
 
     def announce_drain(self) -> None:
         """Take no new sessions, and ask those that are open to move."""
         self._daemon.board.drain()
         for outbox in self._open:
-            outbox.announce(Draining(round(1000 * self._daemon.config.drain_grace_s)))
+            outbox.put(Draining(round(1000 * self._daemon.config.drain_grace_s)))
 
     async def serve(self, incoming: AsyncIterator[Incoming]) -> AsyncGenerator[DraftResponseMessage]:
         """Answer one stream, from its Open to its end.
@@ -85,10 +87,10 @@ class DraftStreams:
         if first is None or not isinstance(first.message, DraftOpen):
             raise StateError("a stream begins with OpenDraft")
         request = self._admissible(first.message)
-        outbox = Outbox()
+        outbox = Outbox[Outgoing]()
         superseded = FencedError(f"session {request.session_id}: a newer stream speaks for it")
         with (
-            self._fences.claim(request.session_id, first.fence, lambda: outbox.fail(superseded)) as claim,
+            self._fences.claim(request.session_id, first.fence, lambda: outbox.close(superseded)) as claim,
             self._daemon.board.admit(),
             self._session(request, outbox) as (lane, spans),
         ):
@@ -113,7 +115,7 @@ class DraftStreams:
         return replace(request, max_ahead_tokens=min(ahead, daemon.config.max_ahead_tokens))
 
     @contextmanager
-    def _session(self, request: DraftOpen, outbox: Outbox) -> Iterator[tuple[Lane, DraftSpans]]:
+    def _session(self, request: DraftOpen, outbox: Outbox[Outgoing]) -> Iterator[tuple[Lane, DraftSpans]]:
         daemon = self._daemon
         lane = Lane(daemon.backend, request, outbox, daemon.clock, Pacing(daemon.config.block_interval_ms))
         spans = DraftSpans(request.session_id, daemon.backend.info.name, tracer())
@@ -128,7 +130,7 @@ class DraftStreams:
             daemon.metrics.sessions_active.add(-1)
             daemon.metrics.wasted_bytes.add(lane.tally.wasted_bytes)
 
-    def _count(self, message: Block | Draining, spans: DraftSpans) -> None:
+    def _count(self, message: Outgoing, spans: DraftSpans) -> None:
         if isinstance(message, Block):
             spans.count(message)
             self._daemon.metrics.drafted_tokens.add(len(message.items))
@@ -142,19 +144,20 @@ class _Reader:
     claim: Claim
     lane: Lane
     spans: DraftSpans
-    outbox: Outbox
+    outbox: Outbox[Outgoing]
 
     async def run(self) -> None:
         """Read to the end of the stream, and end its answers then: properly, or with what was wrong."""
         try:
             async for incoming in self.incoming:
                 self.claim.check(incoming.fence)
+                await self.outbox.wait_for_room()
                 self._take(incoming)
         except DraftmeshError as error:
-            self.outbox.fail(error)
+            self.outbox.close(error)
         except Exception as error:
             _LOG.exception("reading a stream failed")
-            self.outbox.fail(InternalError(f"{type(error).__name__}: {error}"))
+            self.outbox.close(InternalError(f"{type(error).__name__}: {error}"))
         else:
             self.outbox.close()
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from draftmesh.core.errors import ConfigError
+from draftmesh.core.ranges import require_at_least
 
 DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
 QuantizationName = Literal["bitsandbytes-8bit", "bitsandbytes-4bit"]
@@ -56,18 +57,11 @@ class EngineConfig:
             raise ConfigError(f"dtype must be one of {', '.join(get_args(DtypeName))}, got {self.dtype}")
         if self.quantization is not None and self.quantization not in get_args(QuantizationName):
             raise ConfigError(f"quantization must be one of {', '.join(get_args(QuantizationName))}")
-        for name in ("threads", "max_context_tokens"):
-            _require_at_least(name, getattr(self, name), 0)
-        for name in ("block_size_tokens", "token_budget_tokens", "max_sequences"):
-            _require_at_least(name, getattr(self, name), 1)
-        _require_at_least("kv_cache_tokens", self.kv_cache_tokens, 2 * self.block_size_tokens)
+        require_at_least(0, self, "threads", "max_context_tokens")
+        require_at_least(1, self, "block_size_tokens", "token_budget_tokens", "max_sequences")
+        require_at_least(2 * self.block_size_tokens, self, "kv_cache_tokens")
 
     @property
     def kv_blocks(self) -> int:
         """Whole blocks in the KV pool."""
         return self.kv_cache_tokens // self.block_size_tokens
-
-
-def _require_at_least(name: str, value: int, low: int) -> None:
-    if value < low:
-        raise ConfigError(f"{name} must be at least {low}, got {value}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from draftmesh.core.endpoint import CostPoint
+from draftmesh.core.endpoint import CostPoint, LoadReport
 
 _WEIGHT = 0.05  # of the newest step, once an average has settled
 _EXACT_BUCKETS = 8  # below this many rows every count has a bucket of its own; above, four to each doubling
@@ -64,6 +64,18 @@ class EngineStats:
     preemptions: int
     prefix_hit_tokens: int
     """Tokens whose KV was found in the prefix cache instead of computed."""
+
+    @property
+    def load(self) -> LoadReport:
+        """What those who watch are told of the engine; sessions and draining are the daemon's."""
+        return LoadReport(
+            waiting_sequences=self.waiting,
+            kv_blocks_free=self.free_blocks,
+            kv_blocks_total=self.total_blocks,
+            batch_sequences=self.batch_sequences,
+            token_budget=self.token_budget,
+            costs=self.costs,
+        )
 
 
 class MovingAverage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from draftmesh.core.errors import InvalidRequestError
 from draftmesh.core.protocols import TokenTable
@@ -11,15 +12,24 @@ from draftmesh.transport.codec_common import role_from_proto, role_to_proto
 from draftmesh.v1 import common_pb2, drafter_pb2
 
 
+class WholeVocabulary(TokenTable, Protocol):
+    """A vocabulary that tells its holes from its special tokens, as a digest of it does."""
+
+    def is_special(self, token: int) -> bool:
+        """Whether the token is special: it stands for no text. A hole is no token, and not special."""
+
+
 @dataclass(frozen=True, slots=True)
 class RegisteredVocabulary:
-    """A vocabulary as it came over the wire; satisfies ``core.protocols.TokenTable``."""
+    """A vocabulary as it came over the wire; satisfies :class:`WholeVocabulary`."""
 
     digest: bytes
     """What sessions name it by; whoever has the digest's definition checks it against the content."""
 
     texts: tuple[bytes, ...]
     roles: tuple[Role | None, ...]
+    special: frozenset[int]
+    """Ids of special tokens, with a role or without."""
 
     def __len__(self) -> int:
         """Number of token ids."""
@@ -33,30 +43,45 @@ class RegisteredVocabulary:
         """The role of a special token, if it has one."""
         return self.roles[token]
 
+    def is_special(self, token: int) -> bool:
+        """Whether the token is special: it stands for no text."""
+        return token in self.special
 
-def vocabulary_to_proto(digest: bytes, table: TokenTable) -> drafter_pb2.RegisterVocabularyRequest:
+
+def vocabulary_to_proto(digest: bytes, vocabulary: WholeVocabulary) -> drafter_pb2.RegisterVocabularyRequest:
     """A whole vocabulary in one message."""
-    tokens = [_token_to_proto(table.token_bytes(token), table.role(token)) for token in range(len(table))]
+    tokens = [_token_to_proto(vocabulary, token) for token in range(len(vocabulary))]
     return drafter_pb2.RegisterVocabularyRequest(digest=digest, tokens=tokens)
 
 
 def vocabulary_from_proto(message: drafter_pb2.RegisterVocabularyRequest) -> RegisteredVocabulary:
-    """A whole vocabulary, checked: it has a digest and tokens, and special tokens have no bytes."""
+    """A whole vocabulary, checked: it has a digest and tokens, and only special tokens have roles, and no bytes."""
     if not message.digest:
         raise InvalidRequestError("digest is required")
     if not message.tokens:
         raise InvalidRequestError("tokens: the vocabulary is empty")
     pairs = [_token_from_proto(token, f"tokens[{index}]") for index, token in enumerate(message.tokens)]
-    return RegisteredVocabulary(message.digest, tuple(text for text, _ in pairs), tuple(role for _, role in pairs))
+    return RegisteredVocabulary(
+        message.digest,
+        tuple(text for text, _ in pairs),
+        tuple(role for _, role in pairs),
+        frozenset(index for index, token in enumerate(message.tokens) if token.special),
+    )
 
 
-def _token_to_proto(text: bytes, role: Role | None) -> drafter_pb2.VocabularyToken:
-    wire_role = common_pb2.ROLE_UNSPECIFIED if role is None else role_to_proto(role)
-    return drafter_pb2.VocabularyToken(text=text, role=wire_role, special=not text)
+def _token_to_proto(vocabulary: WholeVocabulary, token: int) -> drafter_pb2.VocabularyToken:
+    role = vocabulary.role(token)
+    return drafter_pb2.VocabularyToken(
+        text=vocabulary.token_bytes(token),
+        role=common_pb2.ROLE_UNSPECIFIED if role is None else role_to_proto(role),
+        special=vocabulary.is_special(token),
+    )
 
 
 def _token_from_proto(message: drafter_pb2.VocabularyToken, field: str) -> tuple[bytes, Role | None]:
     if message.special and message.text:
         raise InvalidRequestError(f"{field} is special, so it must have no text")
     role = role_from_proto(message.role, f"{field}.role") if message.role else None
+    if role is not None and not message.special:
+        raise InvalidRequestError(f"{field} has a role, so it must be special")
     return message.text, role

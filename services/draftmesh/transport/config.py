@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from draftmesh.core.errors import ConfigError
+from draftmesh.core.ranges import require_not_negative
 
 MAX_MESSAGE_BYTES = 32 << 20
 """A vocabulary of 256 thousand tokens takes about 5 MB, a prompt of a million ids about 3 MB."""
@@ -54,8 +55,7 @@ class ServerConfig:
             _require_address("own_listen", self.own_listen)
         if self.max_pending_requests_hard_limit < self.max_pending_requests:
             raise ConfigError("max_pending_requests_hard_limit must not be below max_pending_requests")
-        if self.drain_grace_s < 0:
-            raise ConfigError(f"drain_grace_s must not be negative, got {self.drain_grace_s:g}")
+        require_not_negative(self, "drain_grace_s")
 
 
 def _require_address(name: str, address: str) -> None:

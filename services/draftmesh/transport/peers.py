@@ -10,14 +10,13 @@ from typing import Protocol, Self, TypeVar
 from draftmesh.core.draft import Block, Commit, DraftOpen, Evaluate, Evaluated
 from draftmesh.core.endpoint import DrafterInfo, LoadReport, TokenizerFile, VerifierInfo
 from draftmesh.core.errors import InternalError
-from draftmesh.core.protocols import TokenTable
 from draftmesh.core.verify import PsiQuery, PsiReply, Verdict, VerifyOpen, VerifyRound
 from draftmesh.telemetry.tracing import trace_metadata
 from draftmesh.transport import codec_draft, codec_verify
 from draftmesh.transport.channels import open_channel
 from draftmesh.transport.codec_common import load_from_proto
 from draftmesh.transport.codec_tokenizer import TokenizerAssembler
-from draftmesh.transport.codec_vocabulary import vocabulary_to_proto
+from draftmesh.transport.codec_vocabulary import WholeVocabulary, vocabulary_to_proto
 from draftmesh.transport.config import ChannelConfig, Timeouts
 from draftmesh.transport.session_stream import SessionStream
 from draftmesh.transport.status import translated_errors
@@ -175,9 +174,9 @@ class GrpcDrafter(_Peer):
         call = self._stub.GetDrafterTokenizer(request, timeout=self._timeouts.tokenizer_s)
         return await self._files(call)
 
-    async def register_vocabulary(self, digest: bytes, table: TokenTable) -> int:
+    async def register_vocabulary(self, digest: bytes, vocabulary: WholeVocabulary) -> int:
         """Make a target's vocabulary known; how many of its tokens the drafter can propose."""
-        request = vocabulary_to_proto(digest, table)
+        request = vocabulary_to_proto(digest, vocabulary)
         call = self._stub.RegisterVocabulary(request, timeout=self._timeouts.tokenizer_s, metadata=trace_metadata())
         return (await self._answer(call)).shared_tokens
 

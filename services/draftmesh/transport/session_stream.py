@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Generic, TypeVar
 
 from draftmesh.core.errors import (
+    CancelledByPeerError,
     DeadlineError,
     InternalError,
     InvalidRequestError,
@@ -64,7 +65,8 @@ class SessionStream(Generic[RequestT, ResponseT, OutT, InT]):
 
         Raises:
             DeadlineError: none within ``open_s``.
-            DraftmeshError: the peer refused, or is not there.
+            UnavailableError: the peer is not there, or about to stop.
+            DraftmeshError: it refused.
         """
         try:
             async with asyncio.timeout(open_s):
@@ -73,6 +75,8 @@ class SessionStream(Generic[RequestT, ResponseT, OutT, InT]):
                 return await self.receive_any()
         except TimeoutError:
             raise DeadlineError(f"{self._peer} did not open the stream within {open_s:g} s") from None
+        except CancelledByPeerError as error:  # a call that meets a server just as it stops ends so
+            raise UnavailableError(f"{self._peer} withdrew before it opened the stream: {error}") from error
 
     async def send_any(self, message: OutT, traceparent: str | None = None) -> None:
         """Send in order; raises UnavailableError when the stream has ended."""

@@ -425,7 +425,7 @@ class VocabularyToken(_message.Message):
     role: _common_pb2.Role.ValueType
     """Meaning of a special token, if it has one."""
     special: _builtins.bool
-    """Special tokens and padded rows are never text."""
+    """Whether it is special: never text. A hole has no text and is not special."""
     def __init__(
         self,
         *,

@@ -17,11 +17,11 @@ from draftmesh.engine.loading import LoadedModel, load_model
 from draftmesh.engine.stats import EngineStats
 from draftmesh.telemetry.metrics import VerifierMetrics, meter
 from draftmesh.transport.config import ServerConfig
+from draftmesh.transport.load_board import LoadBoard
 from draftmesh.transport.server import RunningServer, serve
 from draftmesh.transport.signals import stop_signals
 from draftmesh.verifier.admission import METHODS
 from draftmesh.verifier.config import VerifierConfig
-from draftmesh.verifier.load import LoadBoard
 from draftmesh.verifier.rounds import RoundLimits
 from draftmesh.verifier.service import SERVICE_NAME, VerifierServicer
 from draftmesh.verifier.sessions import Sessions, Target
@@ -92,7 +92,10 @@ async def serving(config: VerifierConfig, loaded: LoadedModel) -> AsyncIterator[
     config.validate()
     async with _engine_thread(config, loaded) as engine:
         board = LoadBoard(
-            lambda: engine.engine.stats, max_sessions=config.max_sessions, retry_after_ms=config.retry_after_ms
+            "verifier",
+            lambda: engine.engine.stats.load,
+            max_sessions=config.max_sessions,
+            retry_after_ms=config.retry_after_ms,
         )
         target = _target(config, loaded, engine)
         sessions = Sessions(target, board, VerifierMetrics.create(meter()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from draftmesh.core.errors import ConfigError
+from draftmesh.core.ranges import require_at_least, require_not_negative, require_positive
 from draftmesh.engine.config import EngineConfig
 
 
@@ -51,15 +52,10 @@ class VerifierConfig:
     def validate(self) -> None:
         """Raise :class:`ConfigError`, naming the field, if a value is outside its range."""
         self.engine.validate()
-        for name in ("max_sessions", "max_draft_tokens", "max_waiting_rounds", "kept_rounds", "retry_after_ms"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("flush_interval_ms", "drain_grace_s"):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"{name} must not be negative, got {getattr(self, name)}")
-        for name in ("watch_interval_s", "open_timeout_s"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}")
+        require_at_least(1, self, "max_sessions", "max_draft_tokens", "max_waiting_rounds")
+        require_at_least(1, self, "kept_rounds", "retry_after_ms")
+        require_not_negative(self, "flush_interval_ms", "drain_grace_s")
+        require_positive(self, "watch_interval_s", "open_timeout_s")
         if self.engine.max_sequences < self.max_sessions:
             raise ConfigError(
                 f"engine.max_sequences is {self.engine.max_sequences}, less than max_sessions {self.max_sessions}"

@@ -13,9 +13,9 @@ from draftmesh.tokenization.tokenizer import Tokenizer
 from draftmesh.transport.codec_common import load_to_proto
 from draftmesh.transport.codec_tokenizer import tokenizer_chunks
 from draftmesh.transport.codec_verify import verifier_info_to_proto
+from draftmesh.transport.load_board import LoadBoard
 from draftmesh.v1 import verifier_pb2, verifier_pb2_grpc
 from draftmesh.verifier.conversation import converse
-from draftmesh.verifier.load import LoadBoard
 from draftmesh.verifier.sessions import Sessions
 
 SERVICE_NAME = verifier_pb2.DESCRIPTOR.services_by_name["VerifierService"].full_name

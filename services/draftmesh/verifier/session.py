@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from draftmesh.core.errors import DraftmeshError, InvalidRequestError
 from draftmesh.core.protocols import Clock, TokenTable
-from draftmesh.core.verify import VerifyOpen, VerifyRound
+from draftmesh.core.verify import PsiQuery, Verdict, VerifyOpen, VerifyRound
 from draftmesh.decoding.history import History
 from draftmesh.decoding.stopping import StopTracker
 from draftmesh.engine.engine import Engine
 from draftmesh.engine.judging import Judgement
 from draftmesh.engine.sequence import Sequence
 from draftmesh.engine.stats import StepReport
+from draftmesh.engine.step_recorder import StepRecorder
+from draftmesh.transport.codec_common import Draining
+from draftmesh.transport.outbox import Outbox
 from draftmesh.verifier.committed import CommittedTokens
-from draftmesh.verifier.outbox import Outbox
 from draftmesh.verifier.placement import Work
 from draftmesh.verifier.rounds import RoundLimits, Rounds
-from draftmesh.verifier.step_metrics import StepMetrics
+
+Outgoing = Verdict | PsiQuery | Draining
 
 
 class EngineSession:
@@ -34,8 +37,8 @@ class EngineSession:
         table: TokenTable,
         limits: RoundLimits,
         *,
-        outbox: Outbox,
-        steps: StepMetrics,
+        outbox: Outbox[Outgoing],
+        steps: StepRecorder,
         clock: Clock,
     ) -> None:
         self._request = request

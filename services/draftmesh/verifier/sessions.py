@@ -14,17 +14,17 @@ from draftmesh.core.fence import Fence
 from draftmesh.core.protocols import Clock, TokenTable
 from draftmesh.core.verify import PsiReply, Verdict, VerifyOpen, VerifyRound
 from draftmesh.engine.engine_thread import EngineThread
+from draftmesh.engine.step_recorder import StepRecorder
 from draftmesh.telemetry.metrics import VerifierMetrics
 from draftmesh.telemetry.tracing import tracer
 from draftmesh.transport.codec_common import Draining
 from draftmesh.transport.fences import Claim, FenceRegistry
+from draftmesh.transport.load_board import LoadBoard
+from draftmesh.transport.outbox import Outbox
 from draftmesh.verifier.admission import check_open, check_round
-from draftmesh.verifier.load import LoadBoard
-from draftmesh.verifier.outbox import Outbox, Outgoing
 from draftmesh.verifier.round_telemetry import RoundTelemetry
 from draftmesh.verifier.rounds import RoundLimits
-from draftmesh.verifier.session import EngineSession
-from draftmesh.verifier.step_metrics import StepMetrics
+from draftmesh.verifier.session import EngineSession, Outgoing
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class OpenSession:
         session: EngineSession,
         *,
         claim: Claim,
-        outbox: Outbox,
+        outbox: Outbox[Outgoing],
         telemetry: RoundTelemetry,
         clock: Clock,
     ) -> None:
@@ -107,9 +107,9 @@ class Sessions:
         self._metrics = metrics
         self._clock = clock
         self._tracer = tracer()
-        self._steps = StepMetrics(metrics)
+        self._steps = StepRecorder(metrics.batch_sequences, metrics.step_duration)
         self._fences = FenceRegistry()
-        self._outboxes: set[Outbox] = set()
+        self._outboxes: set[Outbox[Outgoing]] = set()
 
     @property
     def info(self) -> VerifierInfo:
@@ -134,7 +134,7 @@ class Sessions:
             ExhaustedError: no session, or no KV block, is free.
         """
         check_open(request, self._target.info, self._target.vocabulary_size)
-        outbox, held = Outbox(), ExitStack()
+        outbox, held = Outbox[Outgoing](), ExitStack()
         superseded = partial(_supersede, held, outbox)
         with held, self._fences.claim(request.session_id, request.fence, superseded) as claim:
             held.enter_context(self._board.admit())
@@ -153,7 +153,9 @@ class Sessions:
                 request, self._target, session, claim=claim, outbox=outbox, telemetry=telemetry, clock=self._clock
             )
 
-    def _hold(self, held: ExitStack, session: EngineSession, outbox: Outbox, telemetry: RoundTelemetry) -> None:
+    def _hold(
+        self, held: ExitStack, session: EngineSession, outbox: Outbox[Outgoing], telemetry: RoundTelemetry
+    ) -> None:
         """Have ``held`` undo all that follows from a session."""
         held.callback(telemetry.close)
         self._metrics.sessions_active.add(1)
@@ -167,6 +169,6 @@ class Sessions:
             self._target.engine.post(lambda _: session.close())
 
 
-def _supersede(held: ExitStack, outbox: Outbox) -> None:
+def _supersede(held: ExitStack, outbox: Outbox[Outgoing]) -> None:
     held.close()
     outbox.close(FencedError("a newer stream speaks for the session"))

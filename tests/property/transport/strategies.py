@@ -221,13 +221,13 @@ tokenizer_files = st.lists(
 
 @st.composite
 def vocabularies(draw: st.DrawFn) -> RegisteredVocabulary:
-    """Tokens with bytes, and special ones with and without a role."""
-    pairs = draw(
-        st.lists(
-            st.tuples(st.binary(min_size=1, max_size=4), st.none()) | st.tuples(st.just(b""), st.none() | roles),
-            min_size=1,
-            max_size=9,
-        )
+    """Tokens with bytes, holes, and special tokens with and without a role."""
+    ordinary = st.tuples(st.binary(max_size=4), st.none(), st.just(False))
+    special = st.tuples(st.just(b""), st.none() | roles, st.just(True))
+    tokens = draw(st.lists(ordinary | special, min_size=1, max_size=9))
+    return RegisteredVocabulary(
+        draw(st.binary(min_size=1, max_size=32)),
+        tuple(text for text, _, _ in tokens),
+        tuple(role for _, role, _ in tokens),
+        frozenset(token for token, (_, _, is_special) in enumerate(tokens) if is_special),
     )
-    texts, found = tuple(text for text, _ in pairs), tuple(role for _, role in pairs)
-    return RegisteredVocabulary(draw(st.binary(min_size=1, max_size=32)), texts, found)

@@ -104,7 +104,7 @@ def test_tokenizer_files(files: tuple[TokenizerFile, ...], chunk_bytes: int) -> 
 
 @given(strategies.vocabularies())
 def test_vocabularies(vocabulary: RegisteredVocabulary) -> None:
-    """Bytes and roles of every token."""
+    """Bytes and role of every token, and whether it is special."""
     wire = over_the_wire(vocabulary_to_proto(vocabulary.digest, vocabulary))
     assert vocabulary == vocabulary_from_proto(wire)
 

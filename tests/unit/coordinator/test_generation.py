@@ -209,6 +209,34 @@ def test_progress_renews_the_patience() -> None:
     assert (output.ids, duration_s > 20) == (PATH[:100], True)
 
 
+def test_a_verifier_that_dies_late_in_a_long_prompt_is_replaced() -> None:
+    """The time that it took before it failed is no time without progress after a failure."""
+    first, second = verifier(step_ms=30_000.0, faults=Faults(lifetimes=[0])), verifier()
+    output, duration_s = generate(seats_of(first, second), None)
+    assert (output.ids, len(second.opened), duration_s > 15) == (PATH[:100], 1, True)
+
+
+def test_text_that_could_not_be_persisted_is_delivered_later() -> None:
+    """When the output fails once, nothing that the target has settled is missing afterwards."""
+
+    class FailingOnce(Recorder):
+        has_failed = False
+
+        async def advance(self, advance: Advance, ledger: Ledger) -> None:
+            if len(self.advances) == 2 and not self.has_failed:
+                self.has_failed = True
+                raise UnavailableError("the store is away")
+            await super().advance(advance, ledger)
+
+    output = FailingOnce()
+
+    async def main() -> None:
+        await make_generation(job_of(STOP), seats_of(verifier()), None, output).run()
+
+    run_virtual(main())
+    assert output.ids == PATH[:100]
+
+
 def test_a_malformed_drafter_is_not_asked_again() -> None:
     """One block that contradicts itself is enough; the other drafter takes over."""
     bad, good = MalformedDrafter(text_of(PATH)), drafter()

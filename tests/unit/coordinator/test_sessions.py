@@ -256,6 +256,21 @@ def test_the_store_forgets_ended_sessions_alone() -> None:
     assert run_virtual(main()) == [True, False, True, True, True, False, True]
 
 
+def test_the_store_bounds_the_tokens_that_it_keeps() -> None:
+    """Of ended sessions so many stay as fit, a new one whatever its size; one that ends twice counts once."""
+
+    async def main() -> list[bool]:
+        size = len(ENDED.prompt_ids) + len(ENDED.tokens)
+        store = MemoryStore(MemoryStoreConfig(max_ended_tokens=2 * size), FakeClock())
+        for name in "aabc":
+            await store.save(replace(ENDED, session_id=name), None)
+        known = [await knows(store, name) for name in "abc"]
+        await store.save(replace(ENDED, session_id="long", prompt_ids=(1,) * 3 * size), None)
+        return known + [await knows(store, name) for name in ("b", "c", "long")]
+
+    assert run_virtual(main()) == [False, True, True, False, False, True]
+
+
 async def knows(store: MemoryStore, session_id: str) -> bool:
     """Whether the store has it."""
     try:
@@ -298,6 +313,29 @@ def test_waiting_for_admission_is_bounded() -> None:
         return asyncio.get_running_loop().time()
 
     assert run_virtual(main()) == pytest.approx(0.5)
+
+
+def test_a_shard_that_closes_admits_nobody_who_waits() -> None:
+    """A place that becomes free then is given to nobody."""
+
+    async def main() -> bool:
+        admission = Admission(AdmissionConfig(max_sessions=1))
+        served = False
+
+        async def request() -> None:
+            nonlocal served
+            async with admission.slot():
+                served = True
+
+        async with admission.slot():
+            waiting = asyncio.create_task(request())
+            await asyncio.sleep(0.1)
+            admission.close()
+        with pytest.raises(UnavailableError, match="about to stop"):
+            await waiting
+        return served
+
+    assert run_virtual(main()) is False
 
 
 def test_a_closed_shard_admits_nobody() -> None:

@@ -256,6 +256,15 @@ def test_a_run_ends_at_the_end_of_the_context() -> None:
         engine.submit(seq)
 
 
+def test_a_run_after_a_rejected_draft_reaches_the_end_of_the_context() -> None:
+    """Draft tokens that do not stand take no room from the run that follows them."""
+    engine, _ = fake_engine(context_tokens=12)
+    seq, listener = open_sequence(engine, [1, 2, 3])
+    engine.submit(seq, [900, 901, 902], run=100)
+    run_dry(engine)
+    assert listener.tokens == list(range(4, 13))
+
+
 def test_room_is_what_a_draft_may_have() -> None:
     """Neither the context nor the budget is exceeded."""
     engine, _ = fake_engine(context_tokens=8, token_budget=4)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from draftmesh.core.endpoint import CostPoint
-from draftmesh.engine.stats import MovingAverage, StepMeter, StepReport
+from draftmesh.core.endpoint import CostPoint, LoadReport
+from draftmesh.engine.stats import EngineStats, MovingAverage, StepMeter, StepReport
 
 
 def test_the_first_values_are_averaged_plainly() -> None:
@@ -47,3 +47,31 @@ def test_every_step_size_within_the_budget_has_a_place(budget: int) -> None:
     points = [point.rows for point in meter.costs]
     assert points == sorted(points)
     assert meter.rows == budget * (budget + 1) // 2
+
+
+def test_load_shows_the_engine() -> None:
+    """Every engine number of a load report comes from the stats, which differ in each field here."""
+    stats = EngineStats(
+        sequences=1,
+        max_sequences=2,
+        waiting=3,
+        free_blocks=4,
+        total_blocks=5,
+        batch_sequences=6.5,
+        batch_rows=7.5,
+        token_budget=8,
+        costs=(CostPoint(1, 9.0),),
+        steps=10,
+        rows=11,
+        sequence_steps=12,
+        preemptions=13,
+        prefix_hit_tokens=14,
+    )
+    assert stats.load == LoadReport(
+        waiting_sequences=3,
+        kv_blocks_free=4,
+        kv_blocks_total=5,
+        batch_sequences=6.5,
+        token_budget=8,
+        costs=(CostPoint(1, 9.0),),
+    )

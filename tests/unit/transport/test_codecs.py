@@ -296,6 +296,10 @@ def test_tokenizers_are_bounded() -> None:
         ({"digest": b"d"}, "tokens"),
         ({"digest": b"d", "tokens": [drafter_pb2.VocabularyToken(text=b"a", special=True)]}, r"tokens\[0\] is special"),
         ({"digest": b"d", "tokens": [drafter_pb2.VocabularyToken(role=99)]}, r"tokens\[0\]\.role: 99"),  # type: ignore[arg-type]
+        (
+            {"digest": b"d", "tokens": [drafter_pb2.VocabularyToken(role=common_pb2.ROLE_EOS)]},
+            r"tokens\[0\] has a role",
+        ),
     ],
 )
 def test_vocabularies_that_are_refused(request_fields: dict[str, object], words: str) -> None:

@@ -15,6 +15,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, use_span
 from draftmesh.core.draft import Block, Commit, DraftOpen, Evaluate, Evaluated
 from draftmesh.core.endpoint import LoadReport, TokenizerFile
 from draftmesh.core.errors import (
+    CancelledByPeerError,
     DeadlineError,
     ExhaustedError,
     FencedError,
@@ -33,6 +34,7 @@ from draftmesh.transport.codec_verify import VerifyOpened, verify_request_from_p
 from draftmesh.transport.codec_vocabulary import RegisteredVocabulary
 from draftmesh.transport.config import Timeouts
 from draftmesh.transport.peers import GrpcDrafter, GrpcVerifier
+from draftmesh.transport.status import grpc_status_of
 from draftmesh.v1 import drafter_pb2
 from tests.helpers.servers import (
     DRAFTER_INFO,
@@ -436,6 +438,35 @@ async def test_concurrent_sends_all_arrive() -> None:
     assert list(range(1, 21)) == received
 
 
+@pytest.mark.parametrize(
+    "withdraw",
+    [
+        pytest.param(lambda context: context.abort(grpc.StatusCode.CANCELLED), id="by gRPC"),
+        pytest.param(
+            lambda context: context.abort_with_status(grpc_status_of(CancelledByPeerError("stopping"))), id="by us"
+        ),
+    ],
+)
+async def test_an_opening_that_the_peer_cancels_is_unavailable(withdraw: Script) -> None:
+    """A call that meets a peer just as it stops ends CANCELLED; whoever opened it is told to try another peer."""
+    async with connected(ScriptedDrafter(withdraw)) as drafter:
+        with pytest.raises(UnavailableError, match="withdrew"):
+            async with drafter.open(OPEN_DRAFT):
+                pass
+
+
+async def test_a_verifier_that_cancels_the_opening_is_unavailable() -> None:
+    """The same holds for verifiers."""
+
+    async def withdraw(context: Context) -> None:
+        await context.abort(grpc.StatusCode.CANCELLED)
+
+    async with connected_verifier(ScriptedVerifier(withdraw)) as verifier:
+        with pytest.raises(UnavailableError, match="withdrew"):
+            async with verifier.open(OPEN_VERIFY):
+                pass
+
+
 async def test_info_of_a_drafter() -> None:
     """info() is the servicer's."""
     async with connected(ScriptedDrafter()) as drafter:
@@ -464,12 +495,13 @@ async def test_tokenizer_files_are_put_together_again() -> None:
 
 
 async def test_register_vocabulary() -> None:
-    """A vocabulary arrives with its bytes and roles, and the answer is the drafter's count."""
-    vocabulary = RegisteredVocabulary(b"digest", (b"a", b"", b"\xff"), (None, Role.EOS, None))
+    """A vocabulary arrives with its bytes, roles, holes and specials, and the answer is the drafter's count."""
+    texts, roles = (b"a", b"", b"\xff", b"", b""), (None, Role.EOS, None, None, None)
+    vocabulary = RegisteredVocabulary(b"digest", texts, roles, frozenset({1, 4}))
     servicer = ScriptedDrafter()
     async with connected(servicer) as drafter:
         shared = await drafter.register_vocabulary(b"digest", vocabulary)
-    assert (3, vocabulary) == (shared, servicer.vocabulary)
+    assert (5, vocabulary) == (shared, servicer.vocabulary)
 
 
 async def test_a_verify_session() -> None:

@@ -1,34 +1,32 @@
-"""The way of one session's messages from the engine's thread to its stream."""
+"""The way of one session's messages from its engine's thread to its stream."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-
-from draftmesh.core.verify import PsiQuery, Verdict
-from draftmesh.transport.codec_common import Draining
-
-Outgoing = Verdict | PsiQuery | Draining
+from contextlib import suppress
+from typing import Generic, TypeVar
 
 MAX_BACKLOG = 64
 """Messages that may lie here before no more requests are read: a peer that asks and never listens gets no further."""
 
+T = TypeVar("T")
 
-class Outbox:
+
+class Outbox(Generic[T]):
     """A queue that any thread may put into; its end, or the error that it ends with, comes after what was put before.
 
     Putting never waits, as the engine must not. What a session can put unasked is bounded by its tokens; what it is
-    asked for is bounded by :meth:`wait_for_room`.
+    asked for can be bounded by :meth:`wait_for_room`.
     """
 
     def __init__(self, max_backlog: int = MAX_BACKLOG) -> None:
         """Belongs to the running event loop."""
         self._loop = asyncio.get_running_loop()
-        self._queue: asyncio.Queue[Outgoing | Exception | None] = asyncio.Queue()
+        self._queue: asyncio.Queue[T | Exception | None] = asyncio.Queue()
         self._max_backlog = max_backlog
         self._taken = asyncio.Event()
 
-    def put(self, message: Outgoing) -> None:
+    def put(self, message: T) -> None:
         """Send a message."""
         self._put(message)
 
@@ -36,7 +34,7 @@ class Outbox:
         """End the stream, with an error or without."""
         self._put(error)
 
-    async def get(self) -> Outgoing | None:
+    async def get(self) -> T | None:
         """The next message, or None at the end; raises the error that the stream ends with."""
         message = await self._queue.get()
         self._taken.set()
@@ -50,6 +48,6 @@ class Outbox:
             self._taken.clear()
             await self._taken.wait()
 
-    def _put(self, message: Outgoing | Exception | None) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to read
+    def _put(self, message: T | Exception | None) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody is left to read
             self._loop.call_soon_threadsafe(self._queue.put_nowait, message)

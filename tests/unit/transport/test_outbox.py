@@ -8,12 +8,12 @@ import pytest
 
 from draftmesh.core.errors import StateError
 from draftmesh.transport.codec_common import Draining
-from draftmesh.verifier.outbox import Outbox
+from draftmesh.transport.outbox import Outbox
 
 
 async def test_messages_of_another_thread_arrive_in_order() -> None:
     """What one thread puts comes out in the same order, and then the end."""
-    outbox = Outbox()
+    outbox = Outbox[Draining]()
 
     def work() -> None:
         for number in range(100):
@@ -26,7 +26,7 @@ async def test_messages_of_another_thread_arrive_in_order() -> None:
 
 async def test_error_comes_after_what_was_said_before() -> None:
     """An error that ends the stream does not swallow messages."""
-    outbox = Outbox()
+    outbox = Outbox[Draining]()
     outbox.put(Draining(1))
     outbox.close(StateError("gap"))
     assert await outbox.get() == Draining(1)
@@ -36,7 +36,7 @@ async def test_error_comes_after_what_was_said_before() -> None:
 
 async def test_full_outbox_makes_the_reader_wait() -> None:
     """There is room again when enough messages have been taken, and not before."""
-    outbox = Outbox(max_backlog=2)
+    outbox = Outbox[Draining](max_backlog=2)
     for number in range(3):
         outbox.put(Draining(number))
     await asyncio.sleep(0)  # the loop moves them into the queue
@@ -51,8 +51,8 @@ async def test_full_outbox_makes_the_reader_wait() -> None:
 async def test_message_after_the_loop_has_gone_is_dropped() -> None:
     """A session that outlives its event loop harms nobody."""
 
-    async def make() -> Outbox:
-        return Outbox()
+    async def make() -> Outbox[Draining]:
+        return Outbox[Draining]()
 
     outbox = await asyncio.to_thread(lambda: asyncio.run(make()))
     outbox.put(Draining(1))

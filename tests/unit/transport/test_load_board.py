@@ -2,46 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from draftmesh.core.endpoint import CostPoint
+from draftmesh.core.endpoint import CostPoint, LoadReport
 from draftmesh.core.errors import ExhaustedError, UnavailableError
-from draftmesh.engine.stats import EngineStats
-from draftmesh.verifier.load import LoadBoard
+from draftmesh.transport.load_board import LoadBoard
 
 NEVER_S = 1000.0
-
-
-def engine_stats() -> EngineStats:
-    """An engine's stats with a different number in each field."""
-    return EngineStats(
-        sequences=1,
-        max_sequences=2,
-        waiting=3,
-        free_blocks=4,
-        total_blocks=5,
-        batch_sequences=6.5,
-        batch_rows=7.5,
-        token_budget=8,
-        costs=(CostPoint(1, 9.0),),
-        steps=10,
-        rows=11,
-        sequence_steps=14,
-        preemptions=12,
-        prefix_hit_tokens=13,
-    )
+ENGINE_LOAD = LoadReport(
+    waiting_sequences=3,
+    kv_blocks_free=4,
+    kv_blocks_total=5,
+    batch_sequences=6.5,
+    token_budget=8,
+    costs=(CostPoint(1, 9.0),),
+)
 
 
 def board(max_sessions: int = 2) -> LoadBoard:
-    """A board of a fresh verifier."""
-    return LoadBoard(engine_stats, max_sessions=max_sessions, retry_after_ms=70)
+    """A board of a fresh daemon."""
+    return LoadBoard("verifier", lambda: ENGINE_LOAD, max_sessions=max_sessions, retry_after_ms=70)
 
 
-def test_report_shows_the_engine() -> None:
-    """Every engine number of a load report comes from the engine's stats."""
-    report = board().report()
-    assert (report.waiting_sequences, report.kv_blocks_free, report.kv_blocks_total) == (3, 4, 5)
-    assert (report.batch_sequences, report.token_budget, report.costs) == (6.5, 8, (CostPoint(1, 9.0),))
+def test_report_joins_the_engine_and_the_sessions() -> None:
+    """The board adds sessions and draining to what the daemon says of its engine, and changes none of that."""
+    full = board()
+    with full.admit():
+        report = full.report()
+    assert report == replace(ENGINE_LOAD, active_sessions=1, max_sessions=2)
+
+
+def test_refusal_names_the_daemon() -> None:
+    """Who is told to go elsewhere learns what is about to stop."""
+    draining = board()
+    draining.drain()
+    with pytest.raises(UnavailableError, match="the verifier is about to stop"), draining.admit():
+        pass
 
 
 def test_session_too_many_is_refused_with_a_hint() -> None:
@@ -60,8 +58,8 @@ def test_place_is_free_again_after_a_failure() -> None:
     assert full.active_sessions == 0
 
 
-def test_draining_verifier_takes_no_session() -> None:
-    """Once draining, a verifier refuses new sessions and says so in its reports."""
+def test_draining_daemon_takes_no_session() -> None:
+    """Once draining, a daemon refuses new sessions and says so in its reports."""
     draining = board()
     draining.drain()
     with pytest.raises(UnavailableError), draining.admit():
@@ -70,7 +68,7 @@ def test_draining_verifier_takes_no_session() -> None:
 
 
 async def test_watch_tells_every_change() -> None:
-    """A watcher hears the load at once, and again when a session comes, goes, or the verifier drains."""
+    """A watcher hears the load at once, and again when a session comes, goes, or the daemon drains."""
     watched = board()
     reports = watched.watch(NEVER_S)
     seen = [(await anext(reports)).active_sessions]

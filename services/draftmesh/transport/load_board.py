@@ -1,4 +1,4 @@
-"""How busy the drafter is: admits sessions, and tells everyone who watches."""
+"""How busy a daemon is: admits its sessions, and tells everyone who watches."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from draftmesh.core.errors import ExhaustedError, UnavailableError
 
 
 class LoadBoard:
-    """Counts open sessions and knows whether the drafter is about to stop. Lives in one event loop."""
+    """Counts open sessions and knows whether the daemon is about to stop. Lives in one event loop."""
 
-    def __init__(self, load: Callable[[], LoadReport], *, max_sessions: int, retry_after_ms: int) -> None:
-        """Start with no session; ``load`` tells the rest of a report."""
+    def __init__(self, daemon: str, load: Callable[[], LoadReport], *, max_sessions: int, retry_after_ms: int) -> None:
+        """Start with no session; ``daemon`` is named in refusals, ``load`` tells the rest of a report."""
+        self._daemon = daemon
         self._load = load
         self._max_sessions = max_sessions
         self._retry_after_ms = retry_after_ms
@@ -28,11 +29,11 @@ class LoadBoard:
         """Hold one session's place.
 
         Raises:
-            UnavailableError: the drafter is about to stop.
+            UnavailableError: the daemon is about to stop.
             ExhaustedError: every place is taken.
         """
         if self._draining:
-            raise UnavailableError("the drafter is about to stop and takes no new sessions")
+            raise UnavailableError(f"the {self._daemon} is about to stop and takes no new sessions")
         if self._active >= self._max_sessions:
             raise ExhaustedError(f"all {self._max_sessions} sessions are taken", self._retry_after_ms)
         self._count(+1)
@@ -40,6 +41,11 @@ class LoadBoard:
             yield
         finally:
             self._count(-1)
+
+    @property
+    def active_sessions(self) -> int:
+        """Sessions that hold a place."""
+        return self._active
 
     def drain(self) -> None:
         """Take no new sessions from now on."""
