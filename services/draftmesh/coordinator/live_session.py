@@ -100,7 +100,10 @@ class LiveSession:
         await self._end(self.record.failed(f"{error.reason}: {error}"))
 
     async def _end(self, record: SessionRecord) -> None:
-        await self._store.save(record, None)
+        try:
+            await self._store.save(record, None)
+        except DraftmeshError:  # those who follow must hear of the end all the same
+            _log.exception("the end of a session was not persisted", session_id=record.session_id)
         self._show(record)
 
     def _show(self, record: SessionRecord) -> None:

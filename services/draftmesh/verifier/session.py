@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
+
 from draftmesh.core.errors import DraftmeshError, InvalidRequestError
 from draftmesh.core.protocols import Clock, TokenTable
 from draftmesh.core.verify import PsiQuery, Verdict, VerifyOpen, VerifyRound
@@ -84,7 +86,9 @@ class EngineSession:
     def submit(self, work: Work) -> None:
         """See ``rounds.Decoding``."""
         engine, sequence = self._opened()
-        engine.submit(sequence, work.draft, evidence=work.evidence, run=work.run)
+        # A tokenizer may know tokens that the model has no row for; the target cannot say them, so drafts end there.
+        draft = tuple(takewhile(lambda token: token < engine.limits.vocabulary_size, work.draft))
+        engine.submit(sequence, draft, evidence=work.evidence, run=work.run)
 
     def interrupt(self) -> None:
         """See ``rounds.Decoding``."""

@@ -77,7 +77,7 @@ class OpenSession:
             raise AlreadyOpenError("the session is open already")
         if isinstance(message, PsiReply):
             raise StateError(f"query {message.query_id} was never asked")
-        check_round(message, self._opened.method, self._target.info, self._target.vocabulary_size)
+        check_round(message, self._opened.method, self._target.info, len(self._target.vocabulary))
         self._telemetry.asked(message, traceparent)
         arrived_s = self._clock.monotonic()
         self._target.engine.post(lambda _: self._session.receive(message, arrived_s))

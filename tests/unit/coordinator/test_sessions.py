@@ -240,6 +240,27 @@ def test_nothing_is_shown_that_is_not_saved() -> None:
     assert run_virtual(main()) == [(3, 3), (5, 5)]
 
 
+def test_readers_hear_of_the_end_when_the_store_fails_for_good() -> None:
+    """Nobody waits for ever: they are told what the session failed with."""
+
+    class FailingStore(MemoryStore):
+        saves = 0
+
+        async def save(self, record: SessionRecord, advance: Advance | None) -> None:
+            self.saves += 1
+            if self.saves > 2:
+                raise UnavailableError("the store is gone")
+            await super().save(record, advance)
+
+    async def main() -> list[bytes]:
+        session = live_session(FailingStore(MemoryStoreConfig(), FakeClock()))
+        await session.start(ScriptedWork(STEPS, session=session))
+        return [chunk.text async for chunk in follow(session, Reader(session.record))]
+
+    with pytest.raises(UnavailableError, match="the store is gone"), capture_logs():
+        run_virtual(main())
+
+
 def test_the_store_forgets_ended_sessions_alone() -> None:
     """By age and by number, the oldest first; those that run stay."""
 
