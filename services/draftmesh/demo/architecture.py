@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -20,12 +20,24 @@ class Shape:
     head_size: int = 64
 
 
+@dataclass(frozen=True, slots=True)
+class DrafterPlan:
+    """One drafter to distil; its name is also its tokenizer family's."""
+
+    name: str
+    vocabulary_size: int
+    shape: Shape
+
+
 TARGET_SHAPE = Shape(hidden_size=256, layers=4, intermediate_size=640)
+TARGET_VOCABULARY = 3072
+DRAFTERS = (
+    DrafterPlan("drafter_sentencepiece", 2560, replace(TARGET_SHAPE, layers=3)),
+    DrafterPlan("drafter_unigram", 4096, TARGET_SHAPE),
+)
 
 
-def new_llama(
-    shape: Shape, *, vocabulary_size: int, end_of_text_id: int, seed: int
-) -> LlamaForCausalLM:
+def new_llama(shape: Shape, *, vocabulary_size: int, end_of_text_id: int, seed: int) -> LlamaForCausalLM:
     """A Llama of `shape` with seeded random weights."""
     heads = shape.hidden_size // shape.head_size
     config = LlamaConfig(

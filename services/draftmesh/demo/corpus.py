@@ -12,9 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-SKIPPED_FOLDERS = frozenset(
-    {"test", "tests", "idle_test", "site-packages", "__pycache__", "encodings", "pydoc_data"}
-)
+SKIPPED_FOLDERS = frozenset({"test", "tests", "idle_test", "site-packages", "__pycache__", "encodings", "pydoc_data"})
 """Tests and third parties; and two folders of generated tables, which teach a model to repeat."""
 
 HELD_OUT_PER_MILLE = 30

@@ -7,8 +7,12 @@ back to bytes.
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable, Iterable
+import math
+import operator
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,15 +22,16 @@ from transformers import PreTrainedTokenizerFast
 _SPACE_PIECE = "▁"
 _BYTE_PIECES = [f"<0x{byte:02X}>" for byte in range(256)]
 
-_BYTE_LEVEL_WORDS = (
-    r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
+_BYTE_LEVEL_WORDS = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 """A word takes one character before it; a run of spaces leaves its last space to the word."""
 
-_SENTENCE_PIECE_WORDS = (
-    r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|▁?[^\s▁\p{L}\p{N}]+[\r\n]*|▁*[\r\n]+|▁+(?=▁)|▁|\s+"
-)
-_UNIGRAM_WORDS = r"▁?[\p{L}_]+|\p{N}+|▁?[^\s▁_\p{L}\p{N}]+|▁+(?=▁)|\n|▁|\s+"
+_SENTENCE_PIECE_WORDS = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|▁?[^\s▁\p{L}\p{N}]+[\r\n]*|▁*[\r\n]+|▁+(?=▁)|▁|\s+"
+"""Much the same rule for texts whose spaces are already `▁`."""
+
+_UNIGRAM_WORDS = r"▁?[\p{L}_]+|\p{N}+|▁?[^\s▁_\p{L}\p{N}]+|[\r\n]+|▁+(?=▁)|▁|\s+"
+"""Another rule: whole identifiers and numbers are words, line ends stand alone."""
+
+_HARD_EM_ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,32 +66,25 @@ def train_byte_level(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
 
 def train_sentence_piece(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
     """BPE with byte fallback in the manner of Llama 2 and Mistral, without their added space."""
-    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
-    _use_space_pieces(tokenizer, _SENTENCE_PIECE_WORDS)
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary_size,
-        special_tokens=["<unk>", "<s>", "</s>", *_BYTE_PIECES],
-        limit_alphabet=128,
-        max_token_length=24,
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    return _without_special_bytes(tokenizer)
+    return _train_space_piece_bpe(texts, vocabulary_size, _SENTENCE_PIECE_WORDS)
 
 
 def train_unigram(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
-    """Unigram with byte fallback and no lossy normaliser (T5 without its NFKC)."""
-    tokenizer = Tokenizer(models.Unigram())
-    _use_space_pieces(tokenizer, _UNIGRAM_WORDS)
-    trainer = trainers.UnigramTrainer(
-        vocab_size=vocabulary_size - len(_BYTE_PIECES),
-        special_tokens=["<pad>", "<unk>", "<eos>"],
-        unk_token="<unk>",
-        max_piece_length=20,
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    return _with_byte_fallback(tokenizer)
+    """Unigram (Kudo 2018) with byte fallback and no lossy normaliser.
+
+    Pieces are seeded by BPE merges and their scores found by hard EM: log frequency in the most
+    likely segmentation, repeated. The library's own trainer prunes ` name` in favour of a lone
+    space before `name`, which is likely but makes poor tokens to draft with.
+    """
+    documents = list(texts)
+    seed = _train_space_piece_bpe(documents, vocabulary_size, _UNIGRAM_WORDS)
+    pieces = [piece for piece, _ in sorted(seed.get_vocab().items(), key=operator.itemgetter(1))]
+    names = ["<pad>", "<unk>", "<eos>", *pieces[3:]]
+    counts = _piece_counts(seed, documents)
+    for _ in range(_HARD_EM_ROUNDS):
+        tokenizer = _unigram(names, counts)
+        counts = _piece_counts(tokenizer, documents)
+    return _unigram(names, counts)
 
 
 FAMILIES = {
@@ -118,17 +116,35 @@ def _use_space_pieces(tokenizer: Tokenizer, words: str) -> None:
 def _without_special_bytes(tokenizer: Tokenizer) -> Tokenizer:
     """Byte pieces are plain vocabulary: spelled out in a text, `<0x41>` is six characters."""
     state = json.loads(tokenizer.to_str())
-    state["added_tokens"] = [
-        token for token in state["added_tokens"] if token["content"] not in _BYTE_PIECES
-    ]
+    state["added_tokens"] = [token for token in state["added_tokens"] if token["content"] not in _BYTE_PIECES]
     return Tokenizer.from_str(json.dumps(state))
 
 
-def _with_byte_fallback(tokenizer: Tokenizer) -> Tokenizer:
-    """Append the byte pieces, less probable than any piece, to a trained Unigram model."""
-    state = json.loads(tokenizer.to_str())
-    vocabulary = state["model"]["vocab"]
-    floor = min(score for _, score in vocabulary) - 1.0
-    vocabulary.extend([piece, floor] for piece in _BYTE_PIECES)
-    state["model"]["byte_fallback"] = True
-    return Tokenizer.from_str(json.dumps(state))
+def _unigram(names: Sequence[str], counts: Counter[int]) -> Tokenizer:
+    """A Unigram tokenizer over `names`, scored by the logarithm of their smoothed counts."""
+    total = counts.total() + 0.5 * len(names)
+    scored = [(name, math.log((counts[token_id] + 0.5) / total)) for token_id, name in enumerate(names)]
+    tokenizer = Tokenizer(models.Unigram(scored, unk_id=1, byte_fallback=True))
+    _use_space_pieces(tokenizer, _UNIGRAM_WORDS)
+    tokenizer.add_special_tokens(list(names[:3]))
+    return tokenizer
+
+
+def _piece_counts(tokenizer: Tokenizer, documents: Sequence[str]) -> Counter[int]:
+    tokenizer.encode_special_tokens = True
+    encodings = tokenizer.encode_batch(list(documents), add_special_tokens=False)
+    return Counter(itertools.chain.from_iterable(encoding.ids for encoding in encodings))
+
+
+def _train_space_piece_bpe(texts: Iterable[str], vocabulary_size: int, words: str) -> Tokenizer:
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    _use_space_pieces(tokenizer, words)
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary_size,
+        special_tokens=["<unk>", "<s>", "</s>", *_BYTE_PIECES],
+        limit_alphabet=128,
+        max_token_length=24,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return _without_special_bytes(tokenizer)

@@ -11,11 +11,11 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from transformers import LlamaForCausalLM
 
 from draftmesh.demo.streams import Source, batches
@@ -39,6 +39,7 @@ class FitPlan:
     save_every_s: float = 180.0
     log_every_steps: int = 20
     seed: int = 1
+    compile: bool = True
 
     def rate_factor(self, progress: float) -> float:
         """Share of the peak rate at `progress` in [0, 1]: warm up, hold, fall to 3 %."""
@@ -61,10 +62,11 @@ class Fit:
         self._steps = 0
         self._resume()
 
-    def run(
-        self, sources: Sequence[Source], held_out: Tensor, on_save: Callable[[], None]
-    ) -> None:
-        """Train until the plan's minutes are used; `on_save` runs after each saved state."""
+    def run(self, sources: Sequence[Source], held_out: Tensor) -> None:
+        """Train on `sources` until the plan's minutes are used, saving the state now and then.
+
+        `held_out` [tokens] is measured at the end.
+        """
         plan = self._plan
         long_from = 1.0 - plan.long_window_share
         for end, factor in ((long_from, 1), (1.0, 2)):  # a few long windows last: attention is dear
@@ -75,15 +77,15 @@ class Fit:
                 windows=max(1, plan.batch_windows // factor),
                 generator=generator,
             )
-            self._run_until(end, feed, on_save)
-            loss = held_out_loss(self._model, held_out)
-            self._log(f"step {self._steps}: held-out {loss:.3f} nats per token")
+            self._run_until(end, feed)
+        loss = held_out_loss(self._model, held_out)
+        self._log(f"step {self._steps}: held-out {loss:.3f} nats per token")
 
-    def _run_until(
-        self, progress: float, feed: Iterator[Tensor], on_save: Callable[[], None]
-    ) -> None:
+    def _run_until(self, progress: float, feed: Iterator[Tensor]) -> None:
         self._model.train()
-        loss_of = _compiled(lambda ids: mean_loss(self._model, ids))
+        loss_of: Callable[[Tensor], Tensor] = partial(mean_loss, self._model)
+        if self._plan.compile and shutil.which("g++"):  # about a quarter faster
+            loss_of = torch.compile(loss_of)
         total_s = self._plan.minutes * 60.0
         saved_s = self._elapsed_s
         while self._elapsed_s < progress * total_s:
@@ -96,13 +98,11 @@ class Fit:
             if self._steps % self._plan.log_every_steps == 0:
                 rate = ids.numel() / step_s
                 self._log(
-                    f"step {self._steps} {self._elapsed_s:.0f}/{total_s:.0f} s: "
-                    f"loss {loss:.3f}, {rate:.0f} tokens/s"
+                    f"step {self._steps} {self._elapsed_s:.0f}/{total_s:.0f} s: loss {loss:.3f}, {rate:.0f} tokens/s"
                 )
             if self._elapsed_s - saved_s > self._plan.save_every_s:
                 saved_s = self._elapsed_s
                 self._save()
-                on_save()
         self._model.eval()
         self._save()
 
@@ -143,21 +143,28 @@ class Fit:
 
 
 def mean_loss(model: LlamaForCausalLM, ids: Tensor) -> Tensor:
-    """Mean next-token loss in nats over ids [windows, tokens]; a scalar."""
-    logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
-    return functional.cross_entropy(logits.flatten(0, 1).float(), ids[:, 1:].flatten())
+    """Mean loss in nats over ids [windows, tokens]; a scalar.
+
+    A token id t counts -log p(t). A repelled token, written -1 - t, counts -log(1 - p(t)): the
+    unlikelihood loss of Welleck et al. (2020, arXiv 1908.04319).
+    """
+    repelled = ids < 0
+    spoken = torch.where(repelled, -1 - ids, ids)
+    logits = model(input_ids=spoken, use_cache=False).logits[:, :-1].float()
+    log_p = logits.log_softmax(dim=-1).gather(-1, spoken[:, 1:, None])[..., 0]
+    log_not_p = torch.log1p(-log_p.exp().clamp(max=1.0 - 1e-4))
+    return -torch.where(repelled[:, 1:], log_not_p, log_p).mean()
 
 
 @torch.no_grad()
-def held_out_loss(
-    model: LlamaForCausalLM, stream: Tensor, *, window_tokens: int = 512, windows: int = 96
-) -> float:
+def held_out_loss(model: LlamaForCausalLM, stream: Tensor, *, window_tokens: int = 512, windows: int = 96) -> float:
     """Nats per token of `stream` [tokens] in windows spread evenly over it, in fp32."""
     model.eval()
     count = min(windows, (len(stream) - 1) // window_tokens)
     starts = torch.linspace(0, len(stream) - window_tokens, count).long().tolist()
     rows = torch.stack([stream[start : start + window_tokens] for start in starts])
-    return sum(mean_loss(model, part).item() * len(part) for part in rows.split(8)) / count
+    losses = [mean_loss(model, row[None]).item() for row in rows]
+    return sum(losses) / count
 
 
 def _optimizers(model: LlamaForCausalLM, plan: FitPlan) -> list[torch.optim.Optimizer]:
@@ -170,18 +177,8 @@ def _optimizers(model: LlamaForCausalLM, plan: FitPlan) -> list[torch.optim.Opti
         weight_decay=plan.weight_decay,
         adjust_lr_fn="match_rms_adamw",
     )
-    adam = torch.optim.AdamW(
-        others, lr=plan.adam_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True
-    )
+    adam = torch.optim.AdamW(others, lr=plan.adam_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
     for optimizer, peak in ((muon, plan.muon_rate), (adam, plan.adam_rate)):
         for group in optimizer.param_groups:
             group["peak"] = peak
     return [muon, adam]
-
-
-def _compiled(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """Compiled where a C++ compiler exists: about a quarter faster."""
-    if shutil.which("g++") is None:
-        return function
-    compiled: Callable[[Tensor], Tensor] = torch.compile(function)
-    return compiled

@@ -1,0 +1,53 @@
+"""Starts a drafter from its target: the body is copied, the embeddings are translated.
+
+A drafter's token begins as the mean of the target's embeddings of the same bytes. The drafter so
+knows the target's language from the first step, and training has only to move it to another
+tokenizer.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from transformers import LlamaForCausalLM
+
+from draftmesh.demo.architecture import Shape, new_llama
+from draftmesh.demo.pieces import Pieces
+
+
+@torch.no_grad()
+def drafter_from(target: LlamaForCausalLM, target_pieces: Pieces, pieces: Pieces, shape: Shape) -> LlamaForCausalLM:
+    """A drafter of the target's width and head size, with the target's outer layers.
+
+    With fewer layers than the target, the last ones before the final layer are left out.
+    """
+    drafter = new_llama(
+        shape,
+        vocabulary_size=len(pieces.spelled),
+        end_of_text_id=pieces.end_of_text_id,
+        seed=2,
+    )
+    embeddings = target.get_input_embeddings().weight
+    drafter.get_input_embeddings().weight.copy_(
+        torch.stack([_translated(embeddings, target_pieces, pieces, i) for i in range(len(pieces.spelled))])
+    )
+    layers = list(target.model.layers)
+    kept = [*layers[: shape.layers - 1], layers[-1]]
+    for own, source in zip(drafter.model.layers, kept, strict=True):
+        own.load_state_dict(source.state_dict())
+    drafter.model.norm.load_state_dict(target.model.norm.state_dict())
+    return drafter
+
+
+def _translated(
+    embeddings: Tensor,  # [target vocab, hidden]
+    target_pieces: Pieces,
+    pieces: Pieces,
+    token_id: int,
+) -> Tensor:  # [hidden]
+    if token_id == pieces.end_of_text_id:
+        return embeddings[target_pieces.end_of_text_id]
+    spelled = pieces.spelled[token_id]
+    text = spelled.decode(errors="replace")
+    ids = target_pieces.encode(text)
+    return embeddings[ids].mean(dim=0) if ids else embeddings.mean(dim=0)
