@@ -44,7 +44,7 @@ SPECIAL_SETTINGS = {
     "long drafts": replace(MAIN_SETTINGS["T=0.8"], max_draft_tokens=16),
     "ignored end": replace(MAIN_SETTINGS["T=1"], ignore_eos=True),
 }
-SPECIAL_PROMPTS = 40
+SPECIAL_PROMPTS = 24
 
 
 @dataclass
