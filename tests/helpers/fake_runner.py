@@ -27,16 +27,20 @@ class CountingRunner:
         self._prefixes: dict[int, tuple[int, ...]] = {}
 
     def run(self, batch: Sequence[PackedRows]) -> Tensor:
-        """One-hot logits of the wanted rows."""
+        """Logits of the wanted rows."""
         if self.fails:
             raise RuntimeError("the device is gone")
         self.batches.append(list(batch))
-        best = [token for rows in batch for token in self._run(rows)]
+        return self.logits([prefix for rows in batch for prefix in self._run(rows)])
+
+    def logits(self, prefixes: Sequence[tuple[int, ...]]) -> Tensor:
+        """One-hot logits [rows, vocab], a row for each of ``prefixes``; subclasses predict something else."""
+        best = [(prefix[-1] + 1) % self._vocabulary_size for prefix in prefixes]
         logits = torch.zeros(len(best), self._vocabulary_size)
         logits[torch.arange(len(best)), torch.tensor(best, dtype=torch.int64)] = 1.0
         return logits
 
-    def _run(self, rows: PackedRows) -> list[int]:
+    def _run(self, rows: PackedRows) -> list[tuple[int, ...]]:
         prefix = self._prefixes[self._slot(rows, rows.start - 1)] if rows.start else ()
         assert len(prefix) == rows.start, "KV of another position"
         for position in range(rows.start):
@@ -45,8 +49,7 @@ class CountingRunner:
             prefix = (*prefix, token)
             assert self._references(rows.block_table[position // self._block_size]) == 1, "a shared block was written"
             self._prefixes[self._slot(rows, position)] = prefix
-        wanted = rows.token_ids[len(rows.token_ids) - rows.wanted :]
-        return [(token + 1) % self._vocabulary_size for token in wanted]
+        return [prefix[:end] for end in range(rows.end - rows.wanted + 1, rows.end + 1)]
 
     def _slot(self, rows: PackedRows, position: int) -> int:
         block = rows.block_table[position // self._block_size]

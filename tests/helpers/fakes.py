@@ -17,7 +17,7 @@ from draftmesh.core.draft import Block, Commit, DraftOpen, Evaluate
 from draftmesh.core.endpoint import DrafterInfo, LoadReport, TokenizerFile, VerifierInfo
 from draftmesh.core.errors import DraftmeshError, MalformedBlockError, UnavailableError
 from draftmesh.core.ledger import Ledger
-from draftmesh.core.protocols import TokenTable
+from draftmesh.core.protocols import Drafter, TokenTable, Verifier
 from draftmesh.core.sampling import Method
 from draftmesh.core.text import Item, Role, TextPrefix, TokenPrefix, items_length
 from draftmesh.core.verify import PsiReply, RoundStatus, RoundTimings, Verdict, VerifyOpen, VerifyRound
@@ -492,7 +492,7 @@ class MalformedDrafter(FakeDrafter):
             yield Block(block.commit_seq + 1000, block.start, block.items)
 
 
-PeerT = TypeVar("PeerT", FakeVerifier, FakeDrafter)
+PeerT = TypeVar("PeerT", bound=Verifier | Drafter)
 
 
 @dataclass(frozen=True)

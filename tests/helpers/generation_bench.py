@@ -13,13 +13,15 @@ from opentelemetry.metrics import NoOpMeter
 from opentelemetry.trace import NoOpTracer
 
 from draftmesh.coordinator.generation import Generation, GenerationConfig, Instruments, Job
+from draftmesh.coordinator.seats import SeatSource
 from draftmesh.coordinator.transcript import Advance, TokenSpan
 from draftmesh.core.endpoint import TokenizerFile
 from draftmesh.core.ledger import Ledger
+from draftmesh.core.protocols import Drafter, Verifier
 from draftmesh.core.sampling import FinishReason, Method, NoiseKey, SamplingParams, StopConditions
 from draftmesh.telemetry.metrics import CoordinatorMetrics
 from draftmesh.tokenization import DraftTranslator, Tokenizer, tokenizer_from_files
-from tests.helpers.fakes import FakeClock, FakeDrafter, FakeSeat, FakeSeats, FakeVerifier, PeerT
+from tests.helpers.fakes import FakeClock, FakeSeat, FakeSeats, PeerT
 
 PROSE = (
     "the drafter proposes and the target disposes; für alle Fälle gibt es Brücken – und 🙂 auch.\n"
@@ -112,8 +114,8 @@ def job_of(
 
 def make_generation(
     job: Job,
-    verifiers: FakeSeats[FakeVerifier],
-    drafters: FakeSeats[FakeDrafter] | None,
+    verifiers: SeatSource[Verifier],
+    drafters: SeatSource[Drafter] | None,
     output: Recorder,
     config: GenerationConfig | None = None,
 ) -> Generation:
