@@ -22,7 +22,7 @@ OPTIONS = GenerateOptions(max_tokens=380, temperature=0.8, seed=7, ignore_eos=Tr
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpProcess]:
     """One drafter, and a target so large that its stream lasts longer than a drafter's restart."""
     log = tmp_path_factory.mktemp("up") / "log"
-    with up("--target", "demo", "--verifier-threads", "1", "--drafter", "demo", log=log) as process:
+    with up("--drafter", "demo", log=log, target="demo") as process:
         yield process
 
 

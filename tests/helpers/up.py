@@ -38,11 +38,11 @@ class UpProcess:
 
 
 @contextmanager
-def up(*arguments: str, log: Path) -> Iterator[UpProcess]:
+def up(*arguments: str, log: Path, target: str = str(demo_model_path(TARGET))) -> Iterator[UpProcess]:
     """Start a deployment of the packaged models, on loopback and one thread each; SIGINT ends it."""
     command = [
         *(sys.executable, "-m", "draftmesh.cli", "up", "--json", "--listen", f"127.0.0.1:{free_port()}"),
-        *("--target", str(demo_model_path(TARGET)), "--verifier-threads", "1"),
+        *("--target", target, "--verifier-threads", "1"),
         *arguments,
     ]
     with (
