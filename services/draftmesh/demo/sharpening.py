@@ -16,6 +16,11 @@ from draftmesh.demo.evaluate import measure_entropy
 ENTROPY_NATS = 0.7
 """About that of an instruction-tuned model on its own text."""
 
+DRAFTER_FACTOR = 1.3
+"""A distilled drafter is less sure than its target, and its keyed draws agree with the target's less
+often for it. Of 0.75, 0.85, 1, 1.15, 1.3 and 1.5 on 14 held-out prompts at T = 1 (acceptance 0.23,
+0.28, 0.32, 0.34, 0.35, 0.36), this one has most of the gain without distorting q much."""
+
 _TOLERANCE_NATS = 0.01
 _MOST_TRIALS = 12
 
@@ -37,6 +42,11 @@ def scale_to_entropy(
         low, high = (factor, high) if excess > 0 else (low, factor)
         factor = (low * high) ** 0.5
     return factor
+
+
+def scale_final_norm(model: LlamaForCausalLM, factor: float) -> None:
+    """Multiply the logits by `factor`: greedy text stays, text at T > 0 becomes surer (or less)."""
+    _set_norm(model, model.model.norm.weight * factor)
 
 
 def _set_norm(model: LlamaForCausalLM, weight: Tensor) -> None:

@@ -23,7 +23,7 @@ from draftmesh.demo.self_text import (
     repelled_loop,
     serving_temperatures,
 )
-from draftmesh.demo.sharpening import scale_to_entropy
+from draftmesh.demo.sharpening import DRAFTER_FACTOR, scale_final_norm, scale_to_entropy
 from draftmesh.demo.streams import Source, encode_stream, prompt_rows
 from draftmesh.demo.warm_start import drafter_from
 from draftmesh.demo.workspace import CorpusStreams, Workspace, corpus_streams
@@ -171,6 +171,7 @@ def distil(
     )
     fit = Fit(model, plan, work.state_file(drafter.name), work.log)
     fit.run(sources, encode_stream(pieces, texts[:held_out]))
+    scale_final_norm(model, DRAFTER_FACTOR)
     work.save(model, drafter.name, drafter.name, torch.float16)
 
 
