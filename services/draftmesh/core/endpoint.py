@@ -89,8 +89,3 @@ class LoadReport:
     """Rows of one step at most."""
 
     costs: tuple[CostPoint, ...] = ()
-
-    @property
-    def free_slots(self) -> int:
-        """Sessions that would still be taken."""
-        return 0 if self.draining else max(0, self.max_sessions - self.active_sessions)

@@ -29,11 +29,6 @@ class Paging:
         """Blocks of the pool."""
         return self._pool.num_blocks
 
-    @property
-    def capacity_tokens(self) -> int:
-        """Tokens of a sequence that has the pool to itself."""
-        return self._pool.num_blocks * self._block_size
-
     def missing_blocks(self, seq: Sequence, length: int) -> int:
         """Blocks that ``seq`` lacks to hold ``length`` tokens."""
         return max(0, -(-length // self._block_size) - len(seq.block_table))

@@ -55,11 +55,6 @@ class SessionStream(Generic[RequestT, ResponseT, OutT, InT]):
         """Whether the peer has announced its end: move the session."""
         return self._draining is not None
 
-    @property
-    def drain_grace_ms(self) -> int | None:
-        """Milliseconds that the peer gave when it announced its end."""
-        return None if self._draining is None else self._draining.grace_ms
-
     async def handshake(self, opening: OutT, open_s: float) -> InT:
         """Send the first message and wait for the first answer.
 
