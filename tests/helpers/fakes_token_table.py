@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from draftmesh.core.text import Role
 
 
 class FakeTokenTable:
-    """A TokenTable whose entry for each id is its bytes, its role, or None for a hole."""
+    """A TokenTable whose entry for each id is its bytes, its role, or None for a hole; ``fallback``: byte pieces."""
 
-    def __init__(self, entries: Sequence[bytes | Role | None]) -> None:
+    def __init__(self, entries: Sequence[bytes | Role | None], fallback: Collection[int] = ()) -> None:
         self._entries = tuple(entries)
+        self._fallback = frozenset(fallback)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -25,6 +26,10 @@ class FakeTokenTable:
         """The entry, if it is a role."""
         entry = self._entries[token]
         return entry if isinstance(entry, Role) else None
+
+    def is_fallback(self, token: int) -> bool:
+        """Whether it was named as a byte piece."""
+        return token in self._fallback
 
 
 def text_of(table: FakeTokenTable, ids: Sequence[int]) -> bytes:

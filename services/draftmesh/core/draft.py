@@ -10,6 +10,9 @@ from draftmesh.core.fence import Fence
 from draftmesh.core.sampling import Method, NoiseKey, SamplingParams
 from draftmesh.core.text import Item, TextPrefix, items_length
 
+DEFAULT_PROPOSAL_SUPPORT = 64
+DEFAULT_PSI_CAP_BYTES = 16
+
 
 @dataclass(frozen=True, slots=True)
 class DraftOpen:
@@ -27,10 +30,19 @@ class DraftOpen:
     noise_key: NoiseKey
     method: Method
     max_ahead_tokens: int
-    """Drafter tokens at most beyond the last commit."""
+    """Drafter tokens at most beyond the last commit; ``slrs``: target tokens of a block."""
 
     target_vocabulary_digest: bytes = b""
     """Names a registered target vocabulary; needed by methods whose proposals are target ids."""
+
+    committed_tokens: int = 0
+    """Target tokens that ``committed`` is made of."""
+
+    proposal_support: int = DEFAULT_PROPOSAL_SUPPORT
+    """Tokens of a proposal distribution at most (``tli``, ``rejection``, ``slrs``): part of the proposal's law."""
+
+    psi_cap_bytes: int = DEFAULT_PSI_CAP_BYTES
+    """The translation rule proposes no token longer than this (``slrs``): part of the proposal's law."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +56,9 @@ class Commit:
     """Byte offset where ``items`` start: the length of everything committed before."""
 
     items: tuple[Item, ...]
+
+    tokens: int = 0
+    """Target tokens that ``items`` are made of; some may have neither bytes nor a role."""
 
 
 @dataclass(frozen=True, slots=True)

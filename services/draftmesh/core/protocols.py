@@ -38,6 +38,9 @@ class Drafter(Protocol):
     async def info(self) -> DrafterInfo:
         """Who it is."""
 
+    async def register_vocabulary(self, digest: bytes, vocabulary: WholeVocabulary) -> int:
+        """Make a target's vocabulary known by its digest; how many of its tokens the drafter can propose."""
+
     def watch(self) -> AsyncIterator[LoadReport]:
         """Its load, now and whenever it changes, until the peer is gone."""
 
@@ -89,3 +92,13 @@ class TokenTable(Protocol):
 
     def role(self, token: int) -> Role | None:
         """The role of a special token, if it has one."""
+
+    def is_fallback(self, token: int) -> bool:
+        """Whether the token is a byte piece, said only where no other token has the text."""
+
+
+class WholeVocabulary(TokenTable, Protocol):
+    """A vocabulary that tells its holes from its special tokens, as a digest of it does."""
+
+    def is_special(self, token: int) -> bool:
+        """Whether the token is special: it stands for no text. A hole is no token, and not special."""

@@ -24,19 +24,19 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x64raftmesh/v1/common.proto\x12\x0c\x64raftmesh.v1\"B\n\x04Item\x12\x0e\n\x04text\x18\x01 \x01(\x0cH\x00\x12\"\n\x04role\x18\x02 \x01(\x0e\x32\x12.draftmesh.v1.RoleH\x00\x42\x06\n\x04kind\"\xec\x01\n\x08Sampling\x12\x13\n\x0btemperature\x18\x01 \x01(\x01\x12\r\n\x05top_k\x18\x02 \x01(\r\x12\x12\n\x05top_p\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\r\n\x05min_p\x18\x04 \x01(\x01\x12\x1f\n\x12repetition_penalty\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x18\n\x10presence_penalty\x18\x06 \x01(\x01\x12\x19\n\x11\x66requency_penalty\x18\x07 \x01(\x01\x12\x15\n\x08logprobs\x18\x08 \x01(\rH\x02\x88\x01\x01\x42\x08\n\x06_top_pB\x15\n\x13_repetition_penaltyB\x0b\n\t_logprobs\"F\n\x0eStopConditions\x12\x12\n\nmax_tokens\x18\x01 \x01(\r\x12\x0c\n\x04stop\x18\x02 \x03(\x0c\x12\x12\n\nignore_eos\x18\x03 \x01(\x08\"(\n\x08NoiseKey\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x0b\n\x03key\x18\x02 \x01(\x0c\"*\n\nTextPrefix\x12\x0e\n\x06length\x18\x01 \x01(\x04\x12\x0c\n\x04hash\x18\x02 \x01(\x06\"+\n\x0bTokenPrefix\x12\x0e\n\x06length\x18\x01 \x01(\x04\x12\x0c\n\x04hash\x18\x02 \x01(\x06\"\x17\n\x08TokenIds\x12\x0b\n\x03ids\x18\x01 \x03(\r\"8\n\x12SparseDistribution\x12\x0b\n\x03ids\x18\x01 \x03(\r\x12\x15\n\rprobabilities\x18\x02 \x03(\x02\"G\n\x10ProposalEvidence\x12\x33\n\tpositions\x18\x01 \x03(\x0b\x32 .draftmesh.v1.SparseDistribution\"\x1d\n\x0bPsiEvidence\x12\x0e\n\x06values\x18\x01 \x03(\x01\"p\n\x08\x45vidence\x12\x32\n\x08proposal\x18\x01 \x01(\x0b\x32\x1e.draftmesh.v1.ProposalEvidenceH\x00\x12(\n\x03psi\x18\x02 \x01(\x0b\x32\x19.draftmesh.v1.PsiEvidenceH\x00\x42\x06\n\x04kind\"/\n\x05\x46\x65nce\x12\x15\n\rsession_epoch\x18\x01 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x04\",\n\x0b\x43hatMessage\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\";\n\x0c\x43onversation\x12+\n\x08messages\x18\x01 \x03(\x0b\x32\x19.draftmesh.v1.ChatMessage\"/\n\tCostPoint\x12\x0c\n\x04rows\x18\x01 \x01(\r\x12\x14\n\x0cmilliseconds\x18\x02 \x01(\x01\"\xf0\x01\n\nLoadReport\x12\x10\n\x08\x64raining\x18\x01 \x01(\x08\x12\x17\n\x0f\x61\x63tive_sessions\x18\x02 \x01(\r\x12\x14\n\x0cmax_sessions\x18\x03 \x01(\r\x12\x19\n\x11waiting_sequences\x18\x04 \x01(\r\x12\x16\n\x0ekv_blocks_free\x18\x05 \x01(\r\x12\x17\n\x0fkv_blocks_total\x18\x06 \x01(\r\x12\x17\n\x0f\x62\x61tch_sequences\x18\x07 \x01(\x01\x12\x14\n\x0ctoken_budget\x18\x08 \x01(\r\x12&\n\x05\x63osts\x18\t \x03(\x0b\x32\x17.draftmesh.v1.CostPoint\"1\n\x0eTokenizerChunk\x12\x11\n\tfile_name\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c*j\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0c\n\x08ROLE_BOS\x10\x01\x12\x0c\n\x08ROLE_EOS\x10\x02\x12\x14\n\x10ROLE_END_OF_TURN\x10\x03\x12\x0c\n\x08ROLE_PAD\x10\x04\x12\x0c\n\x08ROLE_UNK\x10\x05*\xa0\x01\n\x06Method\x12\x16\n\x12METHOD_UNSPECIFIED\x10\x00\x12\x0f\n\x0bMETHOD_AUTO\x10\x01\x12\x0e\n\nMETHOD_OFF\x10\x02\x12\x10\n\x0cMETHOD_EXACT\x10\x03\x12\x0e\n\nMETHOD_TLI\x10\x04\x12\x14\n\x10METHOD_TLI_EXACT\x10\x05\x12\x14\n\x10METHOD_REJECTION\x10\x06\x12\x0f\n\x0bMETHOD_SLRS\x10\x07*\x93\x01\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x15\n\x11\x46INISH_REASON_EOS\x10\x01\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x02\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x03\x12\x1b\n\x17\x46INISH_REASON_CANCELLED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x64raftmesh/v1/common.proto\x12\x0c\x64raftmesh.v1\"B\n\x04Item\x12\x0e\n\x04text\x18\x01 \x01(\x0cH\x00\x12\"\n\x04role\x18\x02 \x01(\x0e\x32\x12.draftmesh.v1.RoleH\x00\x42\x06\n\x04kind\"\xec\x01\n\x08Sampling\x12\x13\n\x0btemperature\x18\x01 \x01(\x01\x12\r\n\x05top_k\x18\x02 \x01(\r\x12\x12\n\x05top_p\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\r\n\x05min_p\x18\x04 \x01(\x01\x12\x1f\n\x12repetition_penalty\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x18\n\x10presence_penalty\x18\x06 \x01(\x01\x12\x19\n\x11\x66requency_penalty\x18\x07 \x01(\x01\x12\x15\n\x08logprobs\x18\x08 \x01(\rH\x02\x88\x01\x01\x42\x08\n\x06_top_pB\x15\n\x13_repetition_penaltyB\x0b\n\t_logprobs\"F\n\x0eStopConditions\x12\x12\n\nmax_tokens\x18\x01 \x01(\r\x12\x0c\n\x04stop\x18\x02 \x03(\x0c\x12\x12\n\nignore_eos\x18\x03 \x01(\x08\"(\n\x08NoiseKey\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x0b\n\x03key\x18\x02 \x01(\x0c\"*\n\nTextPrefix\x12\x0e\n\x06length\x18\x01 \x01(\x04\x12\x0c\n\x04hash\x18\x02 \x01(\x06\"+\n\x0bTokenPrefix\x12\x0e\n\x06length\x18\x01 \x01(\x04\x12\x0c\n\x04hash\x18\x02 \x01(\x06\"\x17\n\x08TokenIds\x12\x0b\n\x03ids\x18\x01 \x03(\r\"8\n\x12SparseDistribution\x12\x0b\n\x03ids\x18\x01 \x03(\r\x12\x15\n\rprobabilities\x18\x02 \x03(\x02\"G\n\x10ProposalEvidence\x12\x33\n\tpositions\x18\x01 \x03(\x0b\x32 .draftmesh.v1.SparseDistribution\"3\n\x0bPsiEvidence\x12\x0e\n\x06values\x18\x01 \x03(\x01\x12\x14\n\x0cmissing_next\x18\x02 \x01(\x08\"p\n\x08\x45vidence\x12\x32\n\x08proposal\x18\x01 \x01(\x0b\x32\x1e.draftmesh.v1.ProposalEvidenceH\x00\x12(\n\x03psi\x18\x02 \x01(\x0b\x32\x19.draftmesh.v1.PsiEvidenceH\x00\x42\x06\n\x04kind\"/\n\x05\x46\x65nce\x12\x15\n\rsession_epoch\x18\x01 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x04\",\n\x0b\x43hatMessage\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\";\n\x0c\x43onversation\x12+\n\x08messages\x18\x01 \x03(\x0b\x32\x19.draftmesh.v1.ChatMessage\"/\n\tCostPoint\x12\x0c\n\x04rows\x18\x01 \x01(\r\x12\x14\n\x0cmilliseconds\x18\x02 \x01(\x01\"\xf0\x01\n\nLoadReport\x12\x10\n\x08\x64raining\x18\x01 \x01(\x08\x12\x17\n\x0f\x61\x63tive_sessions\x18\x02 \x01(\r\x12\x14\n\x0cmax_sessions\x18\x03 \x01(\r\x12\x19\n\x11waiting_sequences\x18\x04 \x01(\r\x12\x16\n\x0ekv_blocks_free\x18\x05 \x01(\r\x12\x17\n\x0fkv_blocks_total\x18\x06 \x01(\r\x12\x17\n\x0f\x62\x61tch_sequences\x18\x07 \x01(\x01\x12\x14\n\x0ctoken_budget\x18\x08 \x01(\r\x12&\n\x05\x63osts\x18\t \x03(\x0b\x32\x17.draftmesh.v1.CostPoint\"1\n\x0eTokenizerChunk\x12\x11\n\tfile_name\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c*j\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0c\n\x08ROLE_BOS\x10\x01\x12\x0c\n\x08ROLE_EOS\x10\x02\x12\x14\n\x10ROLE_END_OF_TURN\x10\x03\x12\x0c\n\x08ROLE_PAD\x10\x04\x12\x0c\n\x08ROLE_UNK\x10\x05*\xa0\x01\n\x06Method\x12\x16\n\x12METHOD_UNSPECIFIED\x10\x00\x12\x0f\n\x0bMETHOD_AUTO\x10\x01\x12\x0e\n\nMETHOD_OFF\x10\x02\x12\x10\n\x0cMETHOD_EXACT\x10\x03\x12\x0e\n\nMETHOD_TLI\x10\x04\x12\x14\n\x10METHOD_TLI_EXACT\x10\x05\x12\x14\n\x10METHOD_REJECTION\x10\x06\x12\x0f\n\x0bMETHOD_SLRS\x10\x07*\x93\x01\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x15\n\x11\x46INISH_REASON_EOS\x10\x01\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x02\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x03\x12\x1b\n\x17\x46INISH_REASON_CANCELLED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'draftmesh.v1.common_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROLE']._serialized_start=1353
-  _globals['_ROLE']._serialized_end=1459
-  _globals['_METHOD']._serialized_start=1462
-  _globals['_METHOD']._serialized_end=1622
-  _globals['_FINISHREASON']._serialized_start=1625
-  _globals['_FINISHREASON']._serialized_end=1772
+  _globals['_ROLE']._serialized_start=1375
+  _globals['_ROLE']._serialized_end=1481
+  _globals['_METHOD']._serialized_start=1484
+  _globals['_METHOD']._serialized_end=1644
+  _globals['_FINISHREASON']._serialized_start=1647
+  _globals['_FINISHREASON']._serialized_end=1794
   _globals['_ITEM']._serialized_start=43
   _globals['_ITEM']._serialized_end=109
   _globals['_SAMPLING']._serialized_start=112
@@ -56,19 +56,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROPOSALEVIDENCE']._serialized_start=636
   _globals['_PROPOSALEVIDENCE']._serialized_end=707
   _globals['_PSIEVIDENCE']._serialized_start=709
-  _globals['_PSIEVIDENCE']._serialized_end=738
-  _globals['_EVIDENCE']._serialized_start=740
-  _globals['_EVIDENCE']._serialized_end=852
-  _globals['_FENCE']._serialized_start=854
-  _globals['_FENCE']._serialized_end=901
-  _globals['_CHATMESSAGE']._serialized_start=903
-  _globals['_CHATMESSAGE']._serialized_end=947
-  _globals['_CONVERSATION']._serialized_start=949
-  _globals['_CONVERSATION']._serialized_end=1008
-  _globals['_COSTPOINT']._serialized_start=1010
-  _globals['_COSTPOINT']._serialized_end=1057
-  _globals['_LOADREPORT']._serialized_start=1060
-  _globals['_LOADREPORT']._serialized_end=1300
-  _globals['_TOKENIZERCHUNK']._serialized_start=1302
-  _globals['_TOKENIZERCHUNK']._serialized_end=1351
+  _globals['_PSIEVIDENCE']._serialized_end=760
+  _globals['_EVIDENCE']._serialized_start=762
+  _globals['_EVIDENCE']._serialized_end=874
+  _globals['_FENCE']._serialized_start=876
+  _globals['_FENCE']._serialized_end=923
+  _globals['_CHATMESSAGE']._serialized_start=925
+  _globals['_CHATMESSAGE']._serialized_end=969
+  _globals['_CONVERSATION']._serialized_start=971
+  _globals['_CONVERSATION']._serialized_end=1030
+  _globals['_COSTPOINT']._serialized_start=1032
+  _globals['_COSTPOINT']._serialized_end=1079
+  _globals['_LOADREPORT']._serialized_start=1082
+  _globals['_LOADREPORT']._serialized_end=1322
+  _globals['_TOKENIZERCHUNK']._serialized_start=1324
+  _globals['_TOKENIZERCHUNK']._serialized_end=1373
 # @@protoc_insertion_point(module_scope)

@@ -374,7 +374,7 @@ class SparseDistribution(_message.Message):
 
     @_builtins.property
     def probabilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """One probability for each id, summing to 1."""
+        """One probability for each id, summing to 1 but for rounding; both sides divide by the sum in double precision."""
 
     def __init__(
         self,
@@ -421,6 +421,9 @@ class PsiEvidence(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     VALUES_FIELD_NUMBER: _builtins.int
+    MISSING_NEXT_FIELD_NUMBER: _builtins.int
+    missing_next: _builtins.bool
+    """After these tokens the draft translates to nothing: one more proposal, which counts as rejected."""
     @_builtins.property
     def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """One for each target token."""
@@ -429,10 +432,11 @@ class PsiEvidence(_message.Message):
         self,
         *,
         values: _abc.Iterable[_builtins.float] | None = ...,
+        missing_next: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["missing_next", b"missing_next", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

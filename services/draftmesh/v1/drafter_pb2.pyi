@@ -132,14 +132,29 @@ class OpenDraft(_message.Message):
     METHOD_FIELD_NUMBER: _builtins.int
     TARGET_VOCABULARY_DIGEST_FIELD_NUMBER: _builtins.int
     MAX_AHEAD_TOKENS_FIELD_NUMBER: _builtins.int
+    COMMITTED_TOKENS_FIELD_NUMBER: _builtins.int
+    PROPOSAL_SUPPORT_FIELD_NUMBER: _builtins.int
+    PSI_CAP_BYTES_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     """The session, as named by the coordinator; 1 to 128 characters."""
     method: _common_pb2.Method.ValueType
     """How proposals will be judged."""
     target_vocabulary_digest: _builtins.bytes
-    """A vocabulary that RegisterVocabulary has made known; needed by METHOD_TLI, METHOD_TLI_EXACT and METHOD_SLRS."""
+    """A vocabulary that RegisterVocabulary has made known; needed by METHOD_TLI, METHOD_TLI_EXACT, METHOD_REJECTION and
+    METHOD_SLRS.
+    """
     max_ahead_tokens: _builtins.int
-    """Draft tokens at most beyond the last commit; 0 means the drafter's default."""
+    """Draft tokens at most beyond the last commit; 0 means the drafter's default. METHOD_SLRS: target tokens of a block."""
+    committed_tokens: _builtins.int
+    """Target tokens that committed is made of."""
+    proposal_support: _builtins.int
+    """Tokens of a proposal distribution at most; 0 means 64. Part of the proposal's law: the same in all streams of a
+    session. METHOD_TLI, METHOD_REJECTION and METHOD_SLRS.
+    """
+    psi_cap_bytes: _builtins.int
+    """METHOD_SLRS: the translation rule proposes no token longer than this, in bytes; 0 means 16. The same in all streams
+    of a session.
+    """
     @_builtins.property
     def context(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Item]:
         """What precedes the generation. Empty when a conversation is given."""
@@ -172,10 +187,13 @@ class OpenDraft(_message.Message):
         method: _common_pb2.Method.ValueType = ...,
         target_vocabulary_digest: _builtins.bytes = ...,
         max_ahead_tokens: _builtins.int = ...,
+        committed_tokens: _builtins.int = ...,
+        proposal_support: _builtins.int = ...,
+        psi_cap_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["conversation", b"conversation", "noise_key", b"noise_key", "sampling", b"sampling"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["committed", b"committed", "context", b"context", "conversation", b"conversation", "max_ahead_tokens", b"max_ahead_tokens", "method", b"method", "noise_key", b"noise_key", "sampling", b"sampling", "session_id", b"session_id", "target_vocabulary_digest", b"target_vocabulary_digest"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["committed", b"committed", "committed_tokens", b"committed_tokens", "context", b"context", "conversation", b"conversation", "max_ahead_tokens", b"max_ahead_tokens", "method", b"method", "noise_key", b"noise_key", "proposal_support", b"proposal_support", "psi_cap_bytes", b"psi_cap_bytes", "sampling", b"sampling", "session_id", b"session_id", "target_vocabulary_digest", b"target_vocabulary_digest"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -218,10 +236,13 @@ class Commit(_message.Message):
     COMMIT_SEQ_FIELD_NUMBER: _builtins.int
     OFFSET_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
     commit_seq: _builtins.int
     """Minted by the coordinator alone, counting from 1 without gaps; OpenDraft counts as 0."""
     offset: _builtins.int
     """Byte offset where the items start: the length of everything committed before."""
+    tokens: _builtins.int
+    """Target tokens that the items are made of; some may have neither bytes nor a role."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Item]:
         """The settled text."""
@@ -232,10 +253,11 @@ class Commit(_message.Message):
         commit_seq: _builtins.int = ...,
         offset: _builtins.int = ...,
         items: _abc.Iterable[_common_pb2.Item] | None = ...,
+        tokens: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_seq", b"commit_seq", "items", b"items", "offset", b"offset"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_seq", b"commit_seq", "items", b"items", "offset", b"offset", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -420,22 +442,26 @@ class VocabularyToken(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     ROLE_FIELD_NUMBER: _builtins.int
     SPECIAL_FIELD_NUMBER: _builtins.int
+    FALLBACK_FIELD_NUMBER: _builtins.int
     text: _builtins.bytes
     """Bytes of an ordinary token; empty for a special one."""
     role: _common_pb2.Role.ValueType
     """Meaning of a special token, if it has one."""
     special: _builtins.bool
     """Whether it is special: never text. A hole has no text and is not special."""
+    fallback: _builtins.bool
+    """Whether it is a byte piece of a vocabulary with byte fallback: said only where no other token has the text."""
     def __init__(
         self,
         *,
         text: _builtins.bytes = ...,
         role: _common_pb2.Role.ValueType = ...,
         special: _builtins.bool = ...,
+        fallback: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["role", b"role", "special", b"special", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fallback", b"fallback", "role", b"role", "special", b"special", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
