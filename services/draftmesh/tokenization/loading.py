@@ -53,7 +53,7 @@ def _build(files: TokenizerFiles) -> Tokenizer:
     added = prompt.get_added_tokens_decoder()
     special = {token for token, entry in added.items() if entry.special and byte_of(entry.content) is None}
     roles = find_roles(files, {token: entry.content for token, entry in added.items()}, special)
-    vocabulary = Vocabulary(_token_bytes(prompt, pipeline), roles, special)
+    vocabulary = Vocabulary(_token_bytes(prompt, pipeline), roles, special, _byte_pieces(prompt, pipeline))
     _require_every_byte(vocabulary)
     plain = (entry.content for token, entry in added.items() if not vocabulary.is_special(token))
     backend = Backend(
@@ -101,6 +101,13 @@ def _token_bytes(tokenizer: tokenizers.Tokenizer, pipeline: Pipeline) -> list[by
     for piece, token in pieces.items():
         tokens[token] = piece.encode() if piece in outside else decode(piece)
     return tokens
+
+
+def _byte_pieces(tokenizer: tokenizers.Tokenizer, pipeline: Pipeline) -> set[int]:
+    """Ids of the pieces that spell a byte as ``<0x0A>``."""
+    if pipeline.byte_alphabet:
+        return set()
+    return {token for piece, token in tokenizer.get_vocab(with_added_tokens=True).items() if byte_of(piece) is not None}
 
 
 def _require_every_byte(vocabulary: Vocabulary) -> None:

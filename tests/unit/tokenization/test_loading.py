@@ -45,6 +45,15 @@ def test_families_are_recognised() -> None:
     assert [small_tokenizer(name).family for name in ACCEPTED] == [*expected, TokenizerFamily.UNIGRAM]
 
 
+def test_byte_pieces_are_those_that_spell_a_byte() -> None:
+    """A byte-level vocabulary has none: its single bytes are ordinary tokens."""
+    vocabulary = small_tokenizer("llama2").vocabulary
+    pieces = [token for token in range(len(vocabulary)) if vocabulary.is_fallback(token)]
+    assert [vocabulary.token_bytes(token) for token in pieces] == [bytes([byte]) for byte in range(256)]
+    vocabulary = small_tokenizer("gpt2").vocabulary
+    assert not any(vocabulary.is_fallback(token) for token in range(len(vocabulary)))
+
+
 def test_folder_and_files_make_the_same_tokenizer(tmp_path: Path) -> None:
     """A verifier that loads a folder and a coordinator that gets its files agree."""
     loaded = load_tokenizer(write_tokenizer("llama3", tmp_path))
