@@ -1,49 +1,29 @@
-"""The batch entry of the engine: one call draws for every row of every sequence, then judges each draft."""
+"""The batch entry of the engine: one call judges the drafts of every sequence, each by its session's method."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import accumulate
 
+import torch
 from torch import Tensor
 
 from draftmesh.core.errors import UnsupportedMethodError
-from draftmesh.core.evidence import Evidence
 from draftmesh.core.sampling import Method
-from draftmesh.core.verify import TokenLogprobs
+from draftmesh.decoding.case import Case, Judgement
 from draftmesh.decoding.exact import accept
-from draftmesh.decoding.history import DrawRow, History
+from draftmesh.decoding.history import DrawRow
+from draftmesh.decoding.ratio_judge import RatioJudge
 from draftmesh.decoding.sampler import Draws, Sampler
+from draftmesh.decoding.streams import RATIO_METHODS
+
+__all__ = ["MATCHING_METHODS", "SUPPORTED_METHODS", "Case", "Judge", "Judgement", "require_supported"]
 
 MATCHING_METHODS = frozenset({Method.OFF, Method.EXACT, Method.TLI_EXACT})
 """Methods whose test is equality with the target's own draw; they need no evidence."""
 
-SUPPORTED_METHODS = MATCHING_METHODS
+SUPPORTED_METHODS = MATCHING_METHODS | RATIO_METHODS
 """Methods that :class:`Judge` can judge."""
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One sequence's part of a batch: 1 + len(draft) rows of logits, in order."""
-
-    history: History
-    draft: tuple[int, ...] = ()
-    method: Method = Method.EXACT
-    evidence: Evidence | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What the target says to one case."""
-
-    accepted: int
-    """Leading tokens that came from the draft."""
-
-    tokens: tuple[int, ...]
-    """The accepted tokens, then one recovered or bonus token."""
-
-    logprobs: tuple[TokenLogprobs, ...] = ()
-    """One for each token, when the sampling asks for them."""
 
 
 def require_supported(method: Method) -> None:
@@ -61,31 +41,54 @@ class Judge:
 
     def __init__(self, sampler: Sampler) -> None:
         self._sampler = sampler
+        self._ratios = RatioJudge(sampler)
 
     def judge(
         self,
         logits: Tensor,  # [rows, vocab]: the rows of the cases, one case after the other
         cases: Sequence[Case],
     ) -> list[Judgement]:
-        """Judge every case; histories stay as they are.
+        """Judge every case; histories and logits stay as they are.
 
         Raises:
             UnsupportedMethodError: a case has a method outside SUPPORTED_METHODS.
             InvalidTokenError: a draft id is outside the vocabulary.
+            MalformedBlockError: a case's evidence is not its method's, or contradicts its draft.
             InternalError: the logits are not finite.
         """
         for case in cases:
             require_supported(case.method)
+        by_ratio = [case.method in RATIO_METHODS for case in cases]
+        if not any(by_ratio):
+            return self._match(logits, cases)
+        if all(by_ratio):
+            return self._ratios.judge(logits, cases)
+        return self._judge_both(logits, cases, by_ratio)
+
+    def _judge_both(self, logits: Tensor, cases: Sequence[Case], by_ratio: list[bool]) -> list[Judgement]:
+        """Each kind in one batch of its own."""
+        rows = torch.tensor([1 + len(case.draft) for case in cases])
+        ratio_rows = torch.tensor(by_ratio).repeat_interleave(rows).to(logits.device)
+        matched = iter(
+            self._match(logits[~ratio_rows], [c for c, ratio in zip(cases, by_ratio, strict=True) if not ratio])
+        )
+        weighed = iter(
+            self._ratios.judge(logits[ratio_rows], [c for c, ratio in zip(cases, by_ratio, strict=True) if ratio])
+        )
+        return [next(weighed if ratio else matched) for ratio in by_ratio]
+
+    def _match(self, logits: Tensor, cases: Sequence[Case]) -> list[Judgement]:
         rows: list[DrawRow] = []
         for case in cases:
             rows.extend(case.history.rows(case.draft))
         draws = self._sampler.draw(logits, rows)
-        judgements, start = [], 0
-        for case in cases:
-            end = start + len(case.draft) + 1
-            judgements.append(_judge_matching(case, Draws(draws.ids[start:end], draws.logprobs[start:end])))
-            start = end
-        return judgements
+        ends = list(accumulate(1 + len(case.draft) for case in cases))
+        return [
+            _judge_matching(
+                case, Draws(draws.ids[end - 1 - len(case.draft) : end], draws.logprobs[end - 1 - len(case.draft) : end])
+            )
+            for case, end in zip(cases, ends, strict=True)
+        ]
 
 
 def _judge_matching(case: Case, draws: Draws) -> Judgement:

@@ -78,18 +78,35 @@ def processed_log_probs(
 ) -> Tensor:
     """Log p over the whole vocabulary, float64 [rows, tokens], -inf outside the support; T = 0 as T = 1, uncut."""
     scores = processed_scores(logits, rows)
-    cut = [index for index, row in enumerate(rows) if row.sampling.temperature > 0.0 and is_truncated(row.sampling)]
-    for indices, support in supports(scores[cut], [rows[index].sampling for index in cut]):
-        for position, index in enumerate(indices):
-            scores[cut[index]].fill_(float("-inf")).scatter_(0, support.ids[position], support.scores[position])
+    _cut_whole(scores, rows)
     return torch.log_softmax(scores, dim=-1)
+
+
+def target_law(
+    logits: Tensor,  # [rows, tokens], any floating type; not changed
+    rows: Sequence[DrawRow],
+) -> Tensor:
+    """The law p itself, float64 [rows, tokens]; a greedy row has all its mass on the likeliest token."""
+    scores = processed_scores(logits, rows)
+    greedy = [index for index, row in enumerate(rows) if row.sampling.temperature == 0.0]
+    best = scores[greedy].argmax(dim=-1)  # before the softmax, which could make scores equal that are not
+    if len(greedy) < len(rows):
+        _cut_whole(scores, rows)
+        scores = torch.softmax(scores, dim=-1)
+    scores[greedy] = 0.0
+    scores[greedy, best] = 1.0
+    return scores
 
 
 def leading(
     scores: Tensor,  # [rows, tokens]
     width: int,
+    floor: float = float("-inf"),
 ) -> tuple[Tensor, Tensor]:
-    """The first ``width`` tokens by falling score, then rising id: values and ids, each [rows, min(width, tokens)]."""
+    """The first ``width`` tokens by falling score, then rising id: values and ids, each [rows, min(width, tokens)].
+
+    Which of the tokens with a score of ``floor`` or less are among them is left open: finding out costs a sort.
+    """
     if width >= scores.shape[-1]:
         ordered = torch.sort(scores, dim=-1, descending=True, stable=True)
         return ordered.values, ordered.indices
@@ -97,7 +114,8 @@ def leading(
     ids = top.indices.sort(dim=-1).values
     values, order = scores.gather(-1, ids).sort(dim=-1, descending=True, stable=True)
     ids = ids.gather(-1, order)
-    for index in (values[:, -1] == values[:, -2]).nonzero().flatten().tolist():  # topk chose among equals as it liked
+    tied = (values[:, -1] == values[:, -2]) & (values[:, -1] > floor)
+    for index in tied.nonzero().flatten().tolist():  # topk chose among equals as it liked
         ordered = torch.sort(scores[index], descending=True, stable=True)
         values[index], ids[index] = ordered.values[: width + 1], ordered.indices[: width + 1]
     return values[:, :width], ids[:, :width]
@@ -119,6 +137,17 @@ def supports(
             yield list(compress(remaining, whole)), Support(support.ids[selected], support.scores[selected])
         remaining = [index for index, found in zip(remaining, whole, strict=True) if not found]
         width *= _WIDENING
+
+
+def _cut_whole(
+    scores: Tensor,  # [rows, tokens], float64, from processed_scores; changed in place
+    rows: Sequence[DrawRow],
+) -> None:
+    """Set scores outside the support to -inf; greedy rows stay uncut."""
+    cut = [index for index, row in enumerate(rows) if row.sampling.temperature > 0.0 and is_truncated(row.sampling)]
+    for indices, support in supports(scores[cut], [rows[index].sampling for index in cut]):
+        for position, index in enumerate(indices):
+            scores[cut[index]].fill_(float("-inf")).scatter_(0, support.ids[position], support.scores[position])
 
 
 def _cut(scores: Tensor, params: Sequence[SamplingParams], width: int) -> tuple[Support, list[int]]:

@@ -18,8 +18,18 @@ from draftmesh.core.protocols import TokenTable
 from draftmesh.core.sampling import SamplingParams
 from draftmesh.core.verify import TokenLogprobs
 from draftmesh.decoding.history import DrawRow
-from draftmesh.decoding.logits import Support, is_truncated, leading, processed_scores, require_finite, supports
+from draftmesh.decoding.logits import (
+    Support,
+    is_truncated,
+    leading,
+    processed_log_probs,
+    processed_scores,
+    require_finite,
+    supports,
+    target_law,
+)
 from draftmesh.decoding.noise import add_gumbel, key_tensor, word_tensor
+from draftmesh.decoding.noise_key import NoisePosition
 
 _CPU_BLOCK_ELEMENTS = 1 << 17  # float64 work arrays that stay in a core's cache
 _DEVICE_BLOCK_ELEMENTS = 1 << 24  # bounds the memory of the work arrays
@@ -56,7 +66,8 @@ class Sampler:
         self._vocab_rows = vocab_rows
         self._keys = key_tensor(table, self._device)[:vocab_rows]
         elements = _CPU_BLOCK_ELEMENTS if self._device.type == "cpu" else _DEVICE_BLOCK_ELEMENTS
-        self._block_rows = max(1, elements // max(1, len(self._keys)))
+        self.block_rows = max(1, elements // max(1, len(self._keys)))
+        """Rows whose work arrays are small enough to be worked on together."""
 
     def draw(
         self,
@@ -78,13 +89,46 @@ class Sampler:
                 result.ids[index], result.logprobs[index] = token, token_logprobs
         return result
 
+    def draw_from(
+        self,
+        weights: Tensor,  # [rows, tokens], float64, not negative: the law of each row up to a factor; not changed
+        positions: Sequence[NoisePosition],
+    ) -> list[int]:
+        """Draw one token for each row of weights, with the noise of its position."""
+        drawn: list[int] = []
+        for start in range(0, len(positions), self.block_rows):
+            words = word_tensor(positions[start : start + self.block_rows], self._device)
+            scores = weights[start : start + self.block_rows].log()
+            drawn += add_gumbel(scores, self._keys, words).argmax(dim=-1).tolist()
+        return drawn
+
+    def logprobs(
+        self,
+        logits: Tensor,  # [rows, vocab_rows]
+        rows: Sequence[DrawRow],
+        ids: Sequence[int],
+    ) -> list[TokenLogprobs | None]:
+        """Log probabilities of tokens that were not drawn by :meth:`draw`, where the rows ask for them."""
+        if all(row.sampling.logprobs is None for row in rows):
+            return [None] * len(rows)
+        scores = processed_log_probs(logits[:, : len(self._keys)], rows)
+        return _with_logprobs(scores, torch.tensor(ids, device=scores.device), rows).logprobs
+
+    def law(
+        self,
+        logits: Tensor,  # [rows, vocab_rows]
+        rows: Sequence[DrawRow],
+    ) -> Tensor:
+        """The processed distribution p of each row over the vocabulary, float64 [rows, tokens]."""
+        return target_law(logits[:, : len(self._keys)], rows)
+
     def _blocks(self, rows: Sequence[DrawRow]) -> Iterator[tuple[_Kind, list[int]]]:
         """Row indices of one kind each, few enough for the work arrays."""
         groups: dict[_Kind, list[int]] = {}
         for index, row in enumerate(rows):
             groups.setdefault(_kind(row), []).append(index)
         for kind, indices in groups.items():
-            step = len(indices) if kind is _Kind.GREEDY else self._block_rows
+            step = len(indices) if kind is _Kind.GREEDY else self.block_rows
             for start in range(0, len(indices), step):
                 yield kind, indices[start : start + step]
 

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-MODULES = [f"draftmesh.decoding{name}" for name in ("", ".noise_key", ".stopping", ".history", ".exact")]
+NAMES = ("", ".noise_key", ".streams", ".stopping", ".history", ".exact", ".case", ".longest_match", ".psi")
+MODULES = [f"draftmesh.decoding{name}" for name in NAMES]
 
 
 @pytest.mark.parametrize("module", MODULES)

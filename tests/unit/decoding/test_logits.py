@@ -11,7 +11,7 @@ import torch
 from draftmesh.core.errors import InternalError
 from draftmesh.core.sampling import NoiseKey, SamplingParams
 from draftmesh.decoding.history import DrawRow, History
-from draftmesh.decoding.logits import leading, processed_log_probs, processed_scores, supports
+from draftmesh.decoding.logits import leading, processed_log_probs, processed_scores, supports, target_law
 from tests.helpers.fakes_token_table import FakeTokenTable
 
 
@@ -131,3 +131,34 @@ def test_logits_that_are_not_finite_are_refused(bad: float) -> None:
 def test_a_masked_token_has_no_mass() -> None:
     """A logit of minus infinity is a token that is never drawn."""
     assert support_of([0.0, float("-inf"), 1.0], SamplingParams(temperature=1.0)) == [0, 2]
+
+
+def test_ties_at_the_floor_cost_no_sort_and_change_nothing_above_it() -> None:
+    """Whoever drops what lies at the floor sees the same tokens with and without it."""
+    scores = torch.tensor([[0.0, 0.5, 0.0, 0.5, 0.0, 0.2], [0.3, 0.3, 0.3, 0.0, 0.0, 0.0]])
+    for width in (1, 2, 4):
+        values, ids = leading(scores, width, floor=0.0)
+        expected = leading(scores, width)
+        assert values.tolist() == expected[0].tolist()
+        assert ids[values > 0.0].tolist() == expected[1][values > 0.0].tolist()
+
+
+def test_the_law_of_a_greedy_row_is_certain() -> None:
+    """The lowest id among the largest penalised logits, beside rows that have a temperature and rows that are cut."""
+    rows = [
+        row(SamplingParams(), 4),
+        row(SamplingParams(temperature=1.0), 4),
+        row(SamplingParams(presence_penalty=5.0), 4, output=[1]),
+        row(SamplingParams(temperature=1.0, top_k=1), 4),
+    ]
+    law = target_law(torch.tensor([[0.0, 2.0, 2.0, 1.0]] * 4), rows)
+    assert law[0].tolist() == [0.0, 1.0, 0.0, 0.0]
+    assert law[2].tolist() == [0.0, 0.0, 1.0, 0.0]
+    assert law[3].tolist() == [0.0, 1.0, 0.0, 0.0]
+    torch.testing.assert_close(law[1], torch.softmax(torch.tensor([0.0, 2.0, 2.0, 1.0]).double(), 0))
+
+
+def test_a_greedy_law_tells_logits_apart_that_probabilities_do_not() -> None:
+    """Probabilities that are equal in float64 may come from logits that are not."""
+    (law,) = target_law(torch.tensor([[0.0, 1e-20, -1e-20]]), [row(SamplingParams(), 3)])
+    assert law.tolist() == [0.0, 1.0, 0.0]
