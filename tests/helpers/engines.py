@@ -12,13 +12,14 @@ from draftmesh.core.sampling import Method, NoiseKey, SamplingParams
 from draftmesh.decoding.history import History
 from draftmesh.engine.block_pool import BlockPool
 from draftmesh.engine.engine import Engine
-from draftmesh.engine.judging import Case, Judgement
+from draftmesh.engine.judging import Case, Judge, Judgement
 from draftmesh.engine.limits import EngineLimits
 from draftmesh.engine.paging import Paging
 from draftmesh.engine.sequence import Sequence as EngineSequence
 from draftmesh.engine.stats import StepReport
 from tests.helpers.fake_runner import CountingRunner
 from tests.helpers.fakes_token_table import FakeTokenTable
+from tests.helpers.fakes_verifier import FakeResidual
 
 
 def new_history(prompt_ids: Sequence[int], vocabulary_size: int) -> History:
@@ -49,6 +50,18 @@ class GreedyJudge:
             judgements.append(_greedy(case.draft, rows.argmax(dim=-1).tolist()))
         assert start == len(logits), "rows that belong to no case"
         return judgements
+
+
+@dataclass
+class UndecidedJudge(GreedyJudge):
+    """Leaves the token after a draft open."""
+
+    def judge(self, logits: Tensor, cases: Sequence[Case]) -> list[Judgement]:
+        """The accepted tokens and a residual; a whole judgement where there is no draft."""
+        return [
+            Judgement(judged.accepted, judged.tokens[:-1], residual=FakeResidual(0, 0)) if case.draft else judged
+            for case, judged in zip(cases, super().judge(logits, cases), strict=True)
+        ]
 
 
 def _greedy(draft: tuple[int, ...], best: list[int]) -> Judgement:
@@ -101,7 +114,7 @@ def fake_engine(
     context_tokens: int = 1 << 20,
     max_sequences: int = 8,
     vocabulary_size: int = 1000,
-    judge: GreedyJudge | None = None,
+    judge: Judge | None = None,
 ) -> tuple[Engine, CountingRunner]:
     """An engine whose model counts, and that model."""
     pool = BlockPool(kv_blocks, block_size)

@@ -38,7 +38,7 @@ def assemble(prepared: PreparedModel, config: EngineConfig, judge: Judge, vocabu
         context_tokens=prepared.context_tokens,
         pool_tokens=num_slots,
         vocabulary_size=vocabulary_size,
-        token_budget_tokens=config.token_budget_tokens,
+        token_budget_tokens=config.step_rows,
         max_sequences=config.max_sequences,
     )
     runner = ModelRunner(prepared.model, storage, config.block_size_tokens)

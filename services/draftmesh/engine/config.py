@@ -11,6 +11,9 @@ from draftmesh.core.ranges import require_at_least
 DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
 QuantizationName = Literal["bitsandbytes-8bit", "bitsandbytes-4bit"]
 
+_CPU_STEP_ROWS = 64
+_DEVICE_STEP_ROWS = 1024
+
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
@@ -37,8 +40,12 @@ class EngineConfig:
     kv_cache_tokens: int = 16_384
     """Tokens that the KV pool holds, over all sequences; rounded down to whole blocks."""
 
-    token_budget_tokens: int = 256
-    """Rows of one step at most; longer prompts are computed in chunks."""
+    token_budget_tokens: int = 0
+    """Rows of one step at most; longer prompts are computed in chunks.
+
+    0 chooses by the device: 64 on a CPU, where a step takes as long as it has rows and everyone waits for the longest
+    chunk; 1024 elsewhere, where fewer rows leave the device idle.
+    """
 
     max_sequences: int = 64
     """Open sequences at most."""
@@ -57,9 +64,15 @@ class EngineConfig:
             raise ConfigError(f"dtype must be one of {', '.join(get_args(DtypeName))}, got {self.dtype}")
         if self.quantization is not None and self.quantization not in get_args(QuantizationName):
             raise ConfigError(f"quantization must be one of {', '.join(get_args(QuantizationName))}")
-        require_at_least(0, self, "threads", "max_context_tokens")
-        require_at_least(1, self, "block_size_tokens", "token_budget_tokens", "max_sequences")
+        require_at_least(0, self, "threads", "max_context_tokens", "token_budget_tokens")
+        require_at_least(1, self, "block_size_tokens", "max_sequences")
         require_at_least(2 * self.block_size_tokens, self, "kv_cache_tokens")
+
+    @property
+    def step_rows(self) -> int:
+        """Rows of one step at most: ``token_budget_tokens``, or what 0 stands for."""
+        chosen = _CPU_STEP_ROWS if self.device.partition(":")[0] == "cpu" else _DEVICE_STEP_ROWS
+        return self.token_budget_tokens or chosen
 
     @property
     def kv_blocks(self) -> int:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from collections.abc import Sequence as Seq
 
 import structlog
-from torch import Tensor
 
 from draftmesh.core.errors import (
     DraftmeshError,
@@ -18,10 +17,10 @@ from draftmesh.core.errors import (
     PromptTooLongError,
     StateError,
 )
-from draftmesh.core.evidence import Evidence
 from draftmesh.core.sampling import Method
 from draftmesh.decoding.history import History
-from draftmesh.engine.judging import Case, Judge, Judgement
+from draftmesh.engine.batch_judging import as_draftmesh_error, judge_batch
+from draftmesh.engine.judging import Judge, Judgement
 from draftmesh.engine.limits import EngineLimits
 from draftmesh.engine.model_runner import Runner
 from draftmesh.engine.paging import Paging
@@ -91,21 +90,27 @@ class Engine:
         self._scheduler.add(seq)
         return seq
 
-    def submit(self, seq: Sequence, draft: Seq[int] = (), *, evidence: Evidence | None = None, run: int = 0) -> None:
+    def submit(self, seq: Sequence, draft: Seq[int] = (), *, terms: object | None = None, run: int = 0) -> None:
         """Judge ``draft``; then decode up to ``run`` more tokens, one a step, as far as the context reaches.
 
-        The listener hears after every step: of 1 to ``1 + len(draft)`` tokens first, of one token each time then.
+        The listener hears after every step: of 1 to ``1 + len(draft)`` tokens first, of one token each time then. A
+        judgement with a residual ends the request after the tokens that it accepts, perhaps none.
+
+        Args:
+            seq: A sequence at rest.
+            draft: Ids that the judge knows. One that the model has no row for can only be rejected, so what the model
+                would say after it is of no account.
+            terms: What the judge has to know of the draft; not looked at here.
+            run: Tokens to decode after the judging step.
 
         Raises:
             StateError: the sequence is closed, or busy with a request.
-            InvalidTokenError: an id outside the vocabulary.
             PromptTooLongError: the draft has more than :meth:`room` tokens.
         """
         self._check_rests(seq)
-        self.limits.check_ids(draft)
         if len(draft) > (room := self.room(seq)) or room < 0:
             raise PromptTooLongError(f"a draft of {len(draft)} tokens, but there is room for {max(0, room)}")
-        seq.begin(tuple(draft), evidence, run)
+        seq.begin(tuple(draft), terms, run)
 
     def room(self, seq: Sequence) -> int:
         """Draft tokens that a request may have now; negative when the context is full."""
@@ -160,9 +165,9 @@ class Engine:
         batch = self._scheduler.schedule()
         if not batch:
             return None
-        logits = self._runner.run([rows.packed() for rows in batch])
-        judgements = self._judge_all(logits, [rows.seq for rows in batch if rows.judged])
-        settled = self._commit_all(batch, judgements)
+        logits = self._runner.run([rows.packed(self.limits.vocabulary_size) for rows in batch])
+        said = judge_batch(self._judge, logits, [rows.seq for rows in batch if rows.judged])
+        settled = self._commit_all(batch, said)
         report = self._report(batch, started)
         self._notify(settled, report)
         return report
@@ -197,65 +202,65 @@ class Engine:
             prefix_hit_tokens=self._paging.prefix_hit_tokens,
         )
 
+    def restart_meter(self, costs: Iterable[StepReport]) -> None:
+        """Forget all steps so far; the cost curve begins with ``costs``."""
+        self._meter = StepMeter(self.limits.token_budget_tokens)
+        for report in costs:
+            self._meter.add_cost(report)
+
     def check_integrity(self) -> None:
         """Raise AssertionError unless the books of blocks and sequences agree."""
         self._paging.check_integrity(list(self._sequences.values()))
 
-    def _judge_all(self, logits: Tensor, seqs: list[Sequence]) -> dict[int, Judgement]:
-        """Judgements by sequence id; a case that raises fails its own sequence only."""
-        cases = [Case(seq.history, seq.draft, seq.method, seq.evidence) for seq in seqs]
-        try:
-            judgements = self._judge.judge(logits, cases) if cases else []
-            return {seq.sequence_id: judgement for seq, judgement in zip(seqs, judgements, strict=True)}
-        except Exception:  # find out whose case it was
-            return self._judge_each(logits, seqs, cases)
-
-    def _judge_each(self, logits: Tensor, seqs: list[Sequence], cases: list[Case]) -> dict[int, Judgement]:
-        judgements: dict[int, Judgement] = {}
-        row = 0
-        for seq, case in zip(seqs, cases, strict=True):
-            rows = 1 + len(case.draft)
-            try:
-                judgements[seq.sequence_id] = self._judge.judge(logits[row : row + rows], [case])[0]
-            except Exception as error:
-                self._fail(seq, _as_draftmesh_error(error))
-            row += rows
-        return judgements
-
     def _commit_all(
-        self, batch: list[ScheduledRows], judgements: dict[int, Judgement]
+        self, batch: list[ScheduledRows], said: dict[int, Judgement | DraftmeshError]
     ) -> list[tuple[Sequence, Judgement, tuple[int, ...]]]:
         """Bring every sequence of the batch up to date; who was judged, with what, and what of it stands."""
         done: list[tuple[Sequence, Judgement, tuple[int, ...]]] = []
         for rows in batch:
             seq = rows.seq
-            judgement = judgements.get(seq.sequence_id)
+            seq.computed_rows += rows.count
+            judgement = said.get(seq.sequence_id)
             if seq.closed:
                 continue
             if judgement is None:
                 self._advance(seq, rows.start + rows.count)
-                continue
-            try:
-                done.append((seq, judgement, self._commit(seq, judgement)))
-            except Exception as error:
-                self._fail(seq, _as_draftmesh_error(error))
+            elif isinstance(judgement, DraftmeshError):
+                self._fail(seq, judgement)
+            else:
+                self._try_commit(seq, judgement, done)
         return done
+
+    def _try_commit(
+        self, seq: Sequence, judgement: Judgement, done: list[tuple[Sequence, Judgement, tuple[int, ...]]]
+    ) -> None:
+        try:
+            done.append((seq, judgement, self._commit(seq, judgement)))
+        except Exception as error:
+            self._fail(seq, as_draftmesh_error(error))
 
     def _commit(self, seq: Sequence, judgement: Judgement) -> tuple[int, ...]:
         settled = seq.listener.settle(judgement)
         if settled != judgement.tokens[: len(settled)]:
             raise InternalError("a listener settled tokens that were not judged")
+        if not all(0 <= token < self.limits.vocabulary_size for token in settled):
+            raise InternalError("a judge accepted a token that the model has no row for")
         base = len(seq.tokens)
         seq.history.append(settled)
         seq.tokens.extend(settled)
         self._advance(seq, base + min(judgement.accepted, len(settled)))
         self._paging.trim(seq, len(seq.tokens))
-        # The context's end is looked for here: how near a draft leads to it depends on how much of it stands.
-        if seq.run == 0 or self._remaining(seq) < 0 or len(settled) < len(judgement.tokens):
+        if self._ends(seq, judgement, settled):
             seq.rest()
         else:
             seq.begin((), None, seq.run - 1)
         return settled
+
+    def _ends(self, seq: Sequence, judgement: Judgement, settled: tuple[int, ...]) -> bool:
+        """Whether this step was the request's last one; ``seq.busy`` tells the listener."""
+        cut = len(settled) < len(judgement.tokens) or judgement.residual is not None
+        # The context's end is looked for here: how near a draft leads to it depends on how much of it stands.
+        return cut or seq.run == 0 or self._remaining(seq) < 0
 
     def _advance(self, seq: Sequence, num_computed: int) -> None:
         seq.num_computed = num_computed
@@ -268,7 +273,7 @@ class Engine:
             try:
                 seq.listener.stepped(tokens, judgement, report)
             except Exception as error:
-                self._fail(seq, _as_draftmesh_error(error))
+                self._fail(seq, as_draftmesh_error(error))
 
     def _fail(self, seq: Sequence, error: DraftmeshError) -> None:
         self.close(seq)
@@ -292,11 +297,3 @@ class Engine:
     def _check_rests(self, seq: Sequence) -> None:
         if seq.closed or seq.busy:
             raise StateError("the sequence is closed" if seq.closed else "the sequence is busy with a request")
-
-
-def _as_draftmesh_error(error: Exception) -> DraftmeshError:
-    if isinstance(error, DraftmeshError):
-        return error
-    wrapped = InternalError(f"{type(error).__name__}: {error}")
-    wrapped.__cause__ = error
-    return wrapped

@@ -29,13 +29,18 @@ class ScheduledRows:
     judged: bool
     """The rows reach the goal of a request: the last ``1 + len(draft)`` of them are judged."""
 
-    def packed(self) -> PackedRows:
-        """What the model needs to know of them."""
+    def packed(self, vocabulary_size: int) -> PackedRows:
+        """What the model needs to know of them.
+
+        It sees token 0 in place of a draft token from ``vocabulary_size`` on, which it has no row for: that token can
+        only be rejected, so the rows from it on are of no account, and their KV never counts.
+        """
         seq = self.seq
         ids = seq.tokens[self.start : self.start + self.count]
         if not self.judged:
             return PackedRows(ids, self.start, seq.block_table, 0)
-        return PackedRows([*ids, *seq.draft], self.start, seq.block_table, 1 + len(seq.draft))
+        draft = (token if 0 <= token < vocabulary_size else 0 for token in seq.draft)
+        return PackedRows([*ids, *draft], self.start, seq.block_table, 1 + len(seq.draft))
 
 
 class Scheduler:

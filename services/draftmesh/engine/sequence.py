@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from draftmesh.core.errors import DraftmeshError
-from draftmesh.core.evidence import Evidence
 from draftmesh.core.sampling import Method
 from draftmesh.decoding.history import History
 from draftmesh.engine.stats import StepReport
@@ -28,7 +27,11 @@ class SequenceListener(Protocol):
         """
 
     def stepped(self, settled: tuple[int, ...], judgement: Judgement, step: StepReport) -> None:
-        """The tokens are committed. May submit again, interrupt or close."""
+        """The tokens are committed; a sequence that is not ``busy`` now has ended its request.
+
+        May submit again, extend, interrupt or close. After a judgement with a residual the request has ended, and what
+        the residual recovers is to be given to ``Engine.extend``.
+        """
 
     def failed(self, error: DraftmeshError) -> None:
         """The sequence is closed and will hear nothing more."""
@@ -61,7 +64,9 @@ class Sequence:
     """Chained hashes of the leading full blocks below ``num_computed`` that have been published."""
 
     draft: tuple[int, ...] = ()
-    evidence: Evidence | None = None
+    terms: object | None = None
+    """What the judge has to know of the draft; the engine hands it on unread."""
+
     run: int = 0
     """Tokens still to decode after the draft is judged, one a step."""
 
@@ -75,6 +80,8 @@ class Sequence:
     """It had work, and the step before gave it nothing."""
 
     closed: bool = False
+    computed_rows: int = 0
+    """Rows that steps have computed for it so far."""
 
     @property
     def generated_length(self) -> int:
@@ -93,12 +100,12 @@ class Sequence:
             return len(self.tokens) + len(self.draft)
         return len(self.tokens) - 1 if self.eager else 0
 
-    def begin(self, draft: tuple[int, ...], evidence: Evidence | None, run: int) -> None:
+    def begin(self, draft: tuple[int, ...], terms: object | None, run: int) -> None:
         """Take on a request."""
-        self.draft, self.evidence, self.run = draft, evidence, run
+        self.draft, self.terms, self.run = draft, terms, run
         self.busy = self.eager = True
 
     def rest(self) -> None:
         """Drop what is left of the request."""
-        self.draft, self.evidence, self.run = (), None, 0
+        self.draft, self.terms, self.run = (), None, 0
         self.busy = self.waited = False

@@ -113,6 +113,10 @@ class StepMeter:
         self.sequence_steps += report.sequences
         self._batch_sequences.add(report.sequences)
         self._batch_rows.add(report.rows)
+        self.add_cost(report)
+
+    def add_cost(self, report: StepReport) -> None:
+        """Let the cost curve alone learn from a step."""
         bucket = _bucket(report.rows)
         self._rows[bucket].add(report.rows)
         self._milliseconds[bucket].add(report.milliseconds)

@@ -24,7 +24,7 @@ def test_the_defaults_are_valid() -> None:
         ("threads", -1),
         ("block_size_tokens", 0),
         ("kv_cache_tokens", 16),
-        ("token_budget_tokens", 0),
+        ("token_budget_tokens", -1),
         ("max_sequences", 0),
         ("max_context_tokens", -1),
     ],
@@ -34,6 +34,15 @@ def test_a_wrong_value_is_refused_by_its_name(field: str, value: Any) -> None:  
     config = EngineConfig(**{"model": "somewhere", field: value})
     with pytest.raises(ConfigError, match=field):
         config.validate()
+
+
+@pytest.mark.parametrize(
+    ("device", "budget", "rows"),
+    [("cpu", 0, 64), ("cuda", 0, 1024), ("cuda:1", 0, 1024), ("cpu", 7, 7), ("cuda", 7, 7)],
+)
+def test_step_size_goes_by_the_device_unless_it_is_set(device: str, budget: int, rows: int) -> None:
+    """0 stands for few rows on a CPU and many elsewhere."""
+    assert EngineConfig(model="somewhere", device=device, token_budget_tokens=budget).step_rows == rows
 
 
 def test_the_pool_has_whole_blocks() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
+from torch import Tensor
 
 from draftmesh.core.errors import (
     ExhaustedError,
@@ -13,9 +16,17 @@ from draftmesh.core.errors import (
     StateError,
 )
 from draftmesh.core.sampling import Method
-from draftmesh.engine.judging import Judgement
+from draftmesh.engine.judging import Case, Judgement
 from draftmesh.engine.stats import StepReport
-from tests.helpers.engines import GreedyJudge, RecordingListener, fake_engine, new_history, open_sequence, run_dry
+from tests.helpers.engines import (
+    GreedyJudge,
+    RecordingListener,
+    UndecidedJudge,
+    fake_engine,
+    new_history,
+    open_sequence,
+    run_dry,
+)
 
 
 def test_a_request_without_a_draft_gives_one_token() -> None:
@@ -210,15 +221,104 @@ def test_an_empty_prompt_is_refused() -> None:
 
 @pytest.mark.parametrize("token", [-1, 1000])
 def test_ids_outside_the_vocabulary_are_refused(token: int) -> None:
-    """In prompts, drafts and extensions alike."""
+    """In prompts and extensions alike."""
     engine, _ = fake_engine(vocabulary_size=1000)
     with pytest.raises(InvalidTokenError):
         open_sequence(engine, [1, token])
     seq, _ = open_sequence(engine, [1])
     with pytest.raises(InvalidTokenError):
-        engine.submit(seq, [token])
-    with pytest.raises(InvalidTokenError):
         engine.extend(seq, [token])
+
+
+def test_a_draft_token_that_the_model_lacks_is_judged_as_any_other() -> None:
+    """The judge sees it and rejects it; the model sees another in its place, and what follows is right all the same."""
+    judge = GreedyJudge()
+    engine, runner = fake_engine(vocabulary_size=1000, judge=judge)
+    seq, listener = open_sequence(engine, [5])
+    engine.submit(seq, [6, 1000, 8])
+    run_dry(engine)
+    assert (judge.seen[0][0].draft, list(runner.batches[0][0].token_ids)) == ((6, 1000, 8), [5, 6, 0, 8])
+    engine.submit(seq, run=1)
+    run_dry(engine)
+    assert listener.tokens == [6, 7, 8, 9]
+
+
+class Gullible(GreedyJudge):
+    """Accepts every draft."""
+
+    def judge(self, logits: Tensor, cases: Sequence[Case]) -> list[Judgement]:
+        """All of it."""
+        del logits
+        return [Judgement(len(case.draft), case.draft) for case in cases]
+
+
+def test_a_token_that_the_model_lacks_is_never_committed() -> None:
+    """A judge that accepts one has a bug, and its sequence fails."""
+    engine, _ = fake_engine(vocabulary_size=1000, judge=Gullible())
+    seq, listener = open_sequence(engine, [5])
+    engine.submit(seq, [1000])
+    run_dry(engine)
+    assert [type(error) for error in listener.errors] == [InternalError]
+    assert seq.tokens == [5]
+
+
+def test_terms_reach_the_judge_as_they_are() -> None:
+    """The engine hands them on with the draft, and not with the steps of the run after it."""
+    judge = GreedyJudge()
+    engine, _ = fake_engine(judge=judge)
+    seq, _ = open_sequence(engine, [5])
+    terms = object()
+    engine.submit(seq, [6], terms=terms, run=1)
+    run_dry(engine)
+    assert [case.terms for case, _ in judge.seen] == [terms, None]
+
+
+@pytest.mark.parametrize("accepted", [0, 1, 4, 5])
+@pytest.mark.parametrize("block_size", [1, 2, 4])
+def test_a_residual_ends_the_request_after_the_accepted_tokens(accepted: int, block_size: int) -> None:
+    """Nothing of the run follows; the recovered token is appended, and the KV of all that stands is kept."""
+    engine, runner = fake_engine(block_size=block_size, judge=UndecidedJudge())
+    seq, listener = open_sequence(engine, [1, 2, 3])
+    draft = [*range(4, 4 + accepted), *[900] * (5 - accepted)]
+    engine.submit(seq, draft, run=7)
+    assert run_dry(engine) == 1
+    assert (listener.tokens, seq.busy, seq.num_computed) == (draft[:accepted], False, 3 + accepted)
+    assert len(seq.block_table) == -(-(3 + accepted) // block_size)
+    engine.extend(seq, [500])
+    engine.submit(seq)
+    run_dry(engine)
+    assert seq.tokens == [1, 2, 3, *draft[:accepted], 500, 501]
+    assert [(rows.start, rows.count) for rows in runner.batches[-1]] == [(3 + accepted, 1)]
+
+
+def test_a_sequence_that_waits_for_its_residual_may_lose_its_blocks() -> None:
+    """Another one takes them meanwhile; the recovered token comes after the right text all the same."""
+    engine, _ = fake_engine(kv_blocks=3, block_size=4, judge=UndecidedJudge())
+    seq, _ = open_sequence(engine, [1, 2, 3])
+    engine.submit(seq, [4, 900])
+    run_dry(engine)
+    other, listener = open_sequence(engine, [50])
+    engine.submit(other, run=9)
+    run_dry(engine)
+    assert (len(listener.tokens), seq.block_table) == (10, [])
+    engine.close(other)
+    engine.extend(seq, [500])
+    engine.submit(seq)
+    run_dry(engine)
+    assert seq.tokens == [1, 2, 3, 4, 500, 501]
+
+
+def test_a_listener_can_tell_the_last_step_of_a_request() -> None:
+    """The sequence is busy after every step but the last, whatever ended the request."""
+    engine, _ = fake_engine(context_tokens=8)
+    seq, listener = open_sequence(engine, [1, 2, 3])
+    busy: list[bool] = []
+    listener.on_step = lambda: busy.append(seq.busy)
+    engine.submit(seq, [4], run=1)
+    run_dry(engine)
+    engine.submit(seq, run=100)
+    run_dry(engine)
+    assert busy == [True, False, True, False]
 
 
 def test_a_prompt_that_leaves_no_room_in_the_context_is_refused() -> None:
