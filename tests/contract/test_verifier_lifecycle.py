@@ -34,7 +34,7 @@ async def test_info_tells_who_it_is() -> None:
         target = tiny_target()
         assert info == bench.running.info
         assert (info.model, info.target_digest, info.parameters) == ("public", target.digest, target.parameters)
-        assert info.methods == (Method.OFF, Method.EXACT, Method.TLI_EXACT)
+        assert set(info.methods) == set(Method) - {Method.AUTO}
         assert (info.max_context_tokens, info.max_draft_tokens, info.max_sessions) == (256, 8, 8)
 
 
@@ -69,15 +69,33 @@ async def test_watch_follows_the_sessions() -> None:
             pass
 
 
+@pytest.mark.parametrize(("calibrate", "sizes"), [(True, [1, 2, 4, 8, 16]), (False, [])])
+async def test_cost_curve_is_there_from_the_start(calibrate: bool, sizes: list[int]) -> None:
+    """Before the first session a report has measured costs, unless the operator wants none."""
+    config = dataclasses.replace(CONFIG, calibrate=calibrate)
+    async with verifier_bench(config) as bench, aclosing(bench.peer.watch()) as reports:
+        report = await anext(reports)
+        assert report.token_budget == ENGINE.token_budget_tokens
+        assert [point.rows for point in report.costs] == sizes
+        assert all(point.milliseconds > 0 for point in report.costs)
+
+
 async def test_watch_tells_the_cost_curve() -> None:
-    """After some steps a report has measured costs."""
-    async with verifier_bench() as bench:
+    """After some steps a report has their measured costs."""
+    config = dataclasses.replace(CONFIG, calibrate=False)
+    async with verifier_bench(config) as bench:
         await bench.alone(opening())
         async with aclosing(bench.peer.watch()) as reports:
             report = await anext(reports)
-        assert report.token_budget == ENGINE.token_budget_tokens
         assert 1 in [point.rows for point in report.costs]
         assert all(point.milliseconds > 0 for point in report.costs)
+
+
+async def test_what_calibration_computed_is_no_sessions() -> None:
+    """The counters start from nothing, and no block is held."""
+    async with verifier_bench() as bench:
+        stats = bench.running.stats
+        assert (stats.steps, stats.rows, stats.sequences, stats.free_blocks) == (0, 0, 0, stats.total_blocks)
 
 
 @pytest.mark.parametrize("free_run", [0, 250], ids=["at rest", "in a free run"])

@@ -10,6 +10,7 @@ import grpc
 import pytest
 
 from draftmesh.core.errors import ExhaustedError, FencedError, StateError
+from draftmesh.core.evidence import ProposalEvidence, PsiEvidence, SparseDistribution
 from draftmesh.core.fence import Fence
 from draftmesh.core.sampling import Method, NoiseKey, SamplingParams
 from draftmesh.core.text import TokenPrefix
@@ -35,6 +36,23 @@ def sampled(**changes: float) -> list[Request]:
 def then(*messages: VerifyOpen | VerifyRound | PsiReply) -> list[Request]:
     """A good Open, and more."""
     return [wire(opening()), *map(wire, messages)]
+
+
+def of_method(method: Method, *messages: VerifyRound | PsiReply) -> list[Request]:
+    """A good Open of a method, and more."""
+    return [wire(opening(method=method)), *map(wire, messages)]
+
+
+def unknown_method() -> list[Request]:
+    """An Open with a method of the future."""
+    request = wire(opening())
+    request.open.method = 99  # type: ignore[assignment]  # the wire takes any number
+    return [request]
+
+
+def table(ids: tuple[int, ...], weights: tuple[float, ...]) -> ProposalEvidence:
+    """The distribution of one proposal."""
+    return ProposalEvidence((SparseDistribution(ids, weights),))
 
 
 def wire(message: VerifyOpen | VerifyRound | PsiReply, fence: Fence | None = None) -> Request:
@@ -77,7 +95,8 @@ REFUSED: dict[str, tuple[Callable[[], list[Request]], grpc.StatusCode]] = {
     "empty stop string": (lambda: [wire(opening(stop=(b"",)))], grpc.StatusCode.INVALID_ARGUMENT),
     "short noise key": (lambda: first(noise_key=NoiseKey(b"short")), grpc.StatusCode.INVALID_ARGUMENT),
     "unknown noise version": (lambda: first(noise_key=NoiseKey(bytes(16), 9)), grpc.StatusCode.UNIMPLEMENTED),
-    "method that is not offered": (lambda: first(method=Method.SLRS), grpc.StatusCode.UNIMPLEMENTED),
+    "method that is none": (lambda: first(method=Method.AUTO), grpc.StatusCode.INVALID_ARGUMENT),
+    "method that is unknown": (unknown_method, grpc.StatusCode.UNIMPLEMENTED),
     "another target": (lambda: first(target_digest=b"other"), grpc.StatusCode.FAILED_PRECONDITION),
     "no session id": (lambda: first(session_id=""), grpc.StatusCode.INVALID_ARGUMENT),
     "message without content": (lambda: [Request()], grpc.StatusCode.INVALID_ARGUMENT),
@@ -110,6 +129,74 @@ REFUSED: dict[str, tuple[Callable[[], list[Request]], grpc.StatusCode]] = {
             *(wire(VerifyRound(n, TokenPrefix(199, 7))) for n in range(2, 12)),
         ],
         grpc.StatusCode.RESOURCE_EXHAUSTED,
+    ),
+    "proposals without their distributions": (
+        lambda: of_method(Method.TLI, VerifyRound(1, START, (1,))),
+        grpc.StatusCode.INVALID_ARGUMENT,
+    ),
+    "evidence of another method": (
+        lambda: of_method(Method.REJECTION, VerifyRound(1, START, (1,), PsiEvidence((0.5,)))),
+        grpc.StatusCode.INVALID_ARGUMENT,
+    ),
+    "evidence for a method that takes none": (
+        lambda: then(VerifyRound(1, START, (1,), table((1,), (1.0,)))),
+        grpc.StatusCode.INVALID_ARGUMENT,
+    ),
+    "evidence of fewer tokens": (
+        lambda: of_method(Method.TLI, VerifyRound(1, START, (1, 1), table((1,), (1.0,)))),
+        grpc.StatusCode.INVALID_ARGUMENT,
+    ),
+    "distribution of fewer weights": (
+        lambda: of_method(Method.TLI, VerifyRound(1, START, (1,), table((1, 2), (1.0,)))),
+        grpc.StatusCode.INVALID_ARGUMENT,
+    ),
+    "distribution without its own token": (
+        lambda: of_method(Method.TLI, VerifyRound(1, START, (1,), table((2,), (1.0,)))),
+        grpc.StatusCode.INVALID_ARGUMENT,
+    ),
+    "distribution with an id twice": (
+        lambda: of_method(Method.TLI, VerifyRound(1, START, (1,), table((1, 1), (0.5, 0.5)))),
+        grpc.StatusCode.INVALID_ARGUMENT,
+    ),
+    "distribution with an id outside the vocabulary": (
+        lambda: of_method(Method.TLI, VerifyRound(1, START, (1,), table((1, 701), (0.5, 0.5)))),
+        grpc.StatusCode.INVALID_ARGUMENT,
+    ),
+    "distribution that adds up to less": (
+        lambda: of_method(Method.TLI, VerifyRound(1, START, (1,), table((1, 2), (0.5, 0.25)))),
+        grpc.StatusCode.INVALID_ARGUMENT,
+    ),
+    "distribution with a weight that is no number": (
+        lambda: of_method(Method.TLI, VerifyRound(1, START, (1,), table((1, 2), (1.0, math.nan)))),
+        grpc.StatusCode.INVALID_ARGUMENT,
+    ),
+    "distribution with a negative weight": (
+        lambda: of_method(Method.TLI, VerifyRound(1, START, (1,), table((1, 2), (1.5, -0.5)))),
+        grpc.StatusCode.INVALID_ARGUMENT,
+    ),
+    "block without its ψ": (
+        lambda: of_method(Method.SLRS, VerifyRound(1, START, (1,))),
+        grpc.StatusCode.INVALID_ARGUMENT,
+    ),
+    "ψ of 0": (
+        lambda: of_method(Method.SLRS, VerifyRound(1, START, (1,), PsiEvidence((0.0,)))),
+        grpc.StatusCode.INVALID_ARGUMENT,
+    ),
+    "ψ above 1": (
+        lambda: of_method(Method.SLRS, VerifyRound(1, START, (1,), PsiEvidence((1.1,)))),
+        grpc.StatusCode.INVALID_ARGUMENT,
+    ),
+    "ψ that is no number": (
+        lambda: of_method(Method.SLRS, VerifyRound(1, START, (1,), PsiEvidence((math.nan,)))),
+        grpc.StatusCode.INVALID_ARGUMENT,
+    ),
+    "free run after a block": (
+        lambda: of_method(Method.SLRS, VerifyRound(1, START, (1,), PsiEvidence((0.5,)), 3)),
+        grpc.StatusCode.INVALID_ARGUMENT,
+    ),
+    "answer to a question that was never asked": (
+        lambda: of_method(Method.SLRS, VerifyRound(1, START, (), PsiEvidence((), missing_next=True)), PsiReply(9, ())),
+        grpc.StatusCode.FAILED_PRECONDITION,
     ),
     "answer to no question": (lambda: then(PsiReply(1, (0.5,))), grpc.StatusCode.FAILED_PRECONDITION),
     "message of another fence": (

@@ -6,10 +6,13 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from draftmesh.core.errors import InvalidRequestError
+from draftmesh.core.evidence import Evidence, PsiEvidence
 from draftmesh.core.sampling import StopConditions
 from draftmesh.core.text import Role, TokenPrefix
-from draftmesh.core.verify import TokenLogprobs, Verdict, VerifyRound
+from draftmesh.core.verify import PsiQuery, PsiReply, TokenLogprobs, Verdict, VerifyRound
 from draftmesh.decoding.stopping import StopTracker
+from draftmesh.decoding.string_rejection import LazyResidual, Recovered
 from draftmesh.engine.judging import Judgement
 from draftmesh.engine.stats import StepReport
 from draftmesh.verifier.committed import CommittedTokens
@@ -35,6 +38,31 @@ class LetterTable:
     def role(self, token: int) -> Role | None:
         """EOS for the end token."""
         return Role.EOS if token == EOS else None
+
+    def is_fallback(self, token: int) -> bool:
+        """No token stands in for others."""
+        del token
+        return False
+
+
+class FakeResidual(LazyResidual):
+    """Fails a number of times, asking for other ids each time, and then recovers the token that it was made for."""
+
+    def __init__(self, token: int, failures: int) -> None:
+        self._token = token
+        self._failures = failures
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Fewer ids with every failure that is left."""
+        return tuple(range(1, 2 + self._failures))
+
+    def answer(self, psi: Sequence[float]) -> Recovered | None:
+        """Part of ``LazyResidual``."""
+        if len(psi) != len(self.ids):
+            raise InvalidRequestError("another number of values")
+        self._failures -= 1
+        return None if self._failures >= 0 else Recovered(self._token, TokenLogprobs(-float(self._token)))
 
 
 class FunctionTarget:
@@ -77,7 +105,11 @@ class SteppedEngine:
     committed: list[int]
     clock: SettableClock
     step_ms: float = 10.0
+    failures: int = 0
+    """Questions that a residual asks in vain before it has its token."""
+
     draft: tuple[int, ...] | None = None
+    evidence: Evidence | None = None
     run: int = 0
     submitted: list[Work] = field(default_factory=list)
     rounds: Rounds | None = None
@@ -87,7 +119,12 @@ class SteppedEngine:
         assert self.draft is None, "submitted while a draft is being judged"
         assert self.run == 0, "submitted while a free run goes on"
         self.submitted.append(work)
-        self.draft, self.run = work.draft, work.run
+        self.draft, self.evidence, self.run = work.draft, work.evidence, work.run
+
+    def extend(self, ids: tuple[int, ...]) -> None:
+        """Part of ``Decoding``."""
+        assert self.idle, "extended while a request is under way"
+        self.committed.extend(ids)
 
     def interrupt(self) -> None:
         """Part of ``Decoding``."""
@@ -108,9 +145,12 @@ class SteppedEngine:
         report = StepReport(1 + len(draft or ()), 1, self.step_ms, self.clock.now_s)
         self.clock.now_s += self.step_ms / 1000
         judgement = self._judge(draft or ())
+        self.evidence = None
         settled = self.rounds.settle(judgement)
         self.committed.extend(settled)
-        self.rounds.stepped(settled, judgement, report)
+        if len(settled) < len(judgement.tokens) or judgement.residual is not None:
+            self.run = 0
+        self.rounds.stepped(settled, judgement, report, last=self.idle)
         return True
 
     def run_out(self) -> None:
@@ -124,8 +164,12 @@ class SteppedEngine:
             said.append(self.target.next_token(self.committed + said))
             position = len(said) - 1
             if position == len(draft) or draft[position] != said[position]:
-                logprobs = tuple(TokenLogprobs(-float(token)) for token in said)
-                return Judgement(position, tuple(said), logprobs)
+                break
+        logprobs = tuple(TokenLogprobs(-float(token)) for token in said)
+        if isinstance(self.evidence, PsiEvidence) and (position < len(draft) or self.evidence.missing_next):
+            residual = FakeResidual(said[-1], self.failures)
+            return Judgement(position, tuple(said[:-1]), logprobs[:-1], residual)
+        return Judgement(position, tuple(said), logprobs)
 
 
 @dataclass
@@ -135,9 +179,12 @@ class RoundBench:
     engine: SteppedEngine
     rounds: Rounds
     verdicts: list[Verdict]
+    queries: list[PsiQuery]
     target: FunctionTarget
     clock: SettableClock
     next_round: int = 1
+    answered: int = 0
+    """Queries, the newest of them, that have been answered."""
 
     def prefix(self, length: int) -> TokenPrefix:
         """The name of the target's first tokens."""
@@ -149,13 +196,41 @@ class RoundBench:
         other = 1 + path[-1] % 4
         return path[base : base + right] + (other,) * wrong
 
-    def send(self, base: TokenPrefix | int, draft: tuple[int, ...] = (), free_run: int = 0) -> VerifyRound:
+    def send(
+        self,
+        base: TokenPrefix | int,
+        draft: tuple[int, ...] = (),
+        free_run: int = 0,
+        evidence: Evidence | None = None,
+    ) -> VerifyRound:
         """Send the next round."""
         prefix = self.prefix(base) if isinstance(base, int) else base
-        request = VerifyRound(round=self.next_round, base=prefix, draft_ids=draft, free_run=free_run)
+        request = VerifyRound(self.next_round, prefix, draft, evidence, free_run)
         self.rounds.receive(request, self.clock.now_s)
         self.next_round += 1
         return request
+
+    def send_block(self, base: TokenPrefix | int, draft: tuple[int, ...], *, missing_next: bool = False) -> VerifyRound:
+        """Send a block of ``slrs`` as the next round."""
+        return self.send(base, draft, evidence=PsiEvidence((0.5,) * len(draft), missing_next))
+
+    @property
+    def waits(self) -> bool:
+        """Whether the newest question has no answer yet."""
+        return bool(self.queries) and self.answered < self.queries[-1].query_id
+
+    def reply(self) -> None:
+        """Answer the newest question."""
+        query = self.queries[-1]
+        self.answered = query.query_id
+        self.rounds.answer_psi(PsiReply(query.query_id, (0.5,) * len(query.ids)))
+
+    def run_out(self) -> None:
+        """Step, and answer questions, until there is nothing to do."""
+        self.engine.run_out()
+        while self.waits:
+            self.reply()
+            self.engine.run_out()
 
     def take(self) -> list[Verdict]:
         """What was emitted since the last call."""
@@ -171,15 +246,24 @@ def round_bench(
     says_eos: bool = False,
     limits: RoundLimits | None = None,
     step_ms: float = 10.0,
+    failures: int = 0,
 ) -> RoundBench:
     """A fresh session on a fake engine."""
     stop = stop or StopConditions(max_tokens=1000)
     limits = limits or RoundLimits(max_waiting_rounds=4, kept_rounds=3, flush_interval_ms=50.0)
     clock, target = SettableClock(), FunctionTarget(seed, says_eos=says_eos)
     verdicts: list[Verdict] = []
-    engine = SteppedEngine(target, list(committed), clock, step_ms)
+    queries: list[PsiQuery] = []
+    engine = SteppedEngine(target, list(committed), clock, step_ms, failures)
     tracker = StopTracker(stop, LetterTable())
     tracker.settle(committed)
-    rounds = Rounds(engine, CommittedTokens(committed), tracker, limits, clock=clock, emit=verdicts.append)
+
+    def emit(message: Verdict | PsiQuery) -> None:
+        if isinstance(message, PsiQuery):
+            queries.append(message)
+        else:
+            verdicts.append(message)
+
+    rounds = Rounds(engine, CommittedTokens(committed), tracker, limits, clock=clock, emit=emit)
     engine.rounds = rounds
-    return RoundBench(engine, rounds, verdicts, target, clock)
+    return RoundBench(engine, rounds, verdicts, queries, target, clock)

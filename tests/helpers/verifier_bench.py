@@ -12,10 +12,11 @@ from functools import cache
 import torch
 from transformers import LlamaConfig, PreTrainedModel
 
+from draftmesh.core.evidence import Evidence
 from draftmesh.core.fence import Fence
 from draftmesh.core.sampling import FinishReason, Method, NoiseKey, SamplingParams, StopConditions
 from draftmesh.core.text import TokenPrefix
-from draftmesh.core.verify import Verdict, VerifyOpen, VerifyRound
+from draftmesh.core.verify import PsiQuery, PsiReply, Verdict, VerifyOpen, VerifyRound
 from draftmesh.engine.config import EngineConfig
 from draftmesh.engine.loading import LoadedModel, adopt_model
 from draftmesh.transport.peers import GrpcVerifier, GrpcVerifyStream
@@ -123,12 +124,17 @@ class SessionBench:
         self.said = Said(self.ids)
 
     async def ask(
-        self, draft: Sequence[int] = (), *, free_run: int = 0, base: Sequence[int] | None = None
+        self,
+        draft: Sequence[int] = (),
+        *,
+        free_run: int = 0,
+        base: Sequence[int] | None = None,
+        evidence: Evidence | None = None,
     ) -> VerifyRound:
         """Send the next round; its base is everything committed unless told otherwise."""
         self.rounds += 1
         prefix = TokenPrefix().extend(self.ids if base is None else base)
-        request = VerifyRound(self.rounds, prefix, tuple(draft), free_run=free_run)
+        request = VerifyRound(self.rounds, prefix, tuple(draft), evidence, free_run)
         await self.stream.send(request)
         return request
 
@@ -143,9 +149,21 @@ class SessionBench:
             self.said.finish_reason, self.said.text_length = verdict.finish_reason, verdict.text_length
         return verdict
 
-    async def judge(self, draft: Sequence[int] = (), *, free_run: int = 0) -> list[Verdict]:
+    async def hear_query(self) -> PsiQuery:
+        """The next message, which asks for ψ."""
+        query = await self.stream.receive()
+        assert isinstance(query, PsiQuery)
+        return query
+
+    async def reply(self, query: PsiQuery, psi: float) -> None:
+        """Answer with one value for all ids."""
+        await self.stream.send(PsiReply(query.query_id, (psi,) * len(query.ids)))
+
+    async def judge(
+        self, draft: Sequence[int] = (), *, free_run: int = 0, evidence: Evidence | None = None
+    ) -> list[Verdict]:
         """One round from question to final verdict."""
-        await self.ask(draft, free_run=free_run)
+        await self.ask(draft, free_run=free_run, evidence=evidence)
         verdicts = [await self.hear()]
         while not verdicts[-1].final:
             verdicts.append(await self.hear())

@@ -13,12 +13,14 @@ from draftmesh.core.errors import (
     StateError,
     UnsupportedMethodError,
 )
+from draftmesh.core.evidence import check_evidence
 from draftmesh.core.sampling import Method
 from draftmesh.core.verify import VerifyOpen, VerifyRound
 from draftmesh.decoding.noise_key import require_noise_key
+from draftmesh.verifier.placement import proposes
 
-METHODS = (Method.OFF, Method.EXACT, Method.TLI_EXACT)
-"""Methods that this verifier judges; ``tli-exact`` differs from ``exact`` in how the drafter proposes, not here."""
+METHODS = (Method.OFF, Method.EXACT, Method.TLI_EXACT, Method.TLI, Method.REJECTION, Method.SLRS)
+"""Methods that a verifier judges: all but ``auto``, which stands for one of them."""
 
 
 def check_open(request: VerifyOpen, info: VerifierInfo, vocabulary_size: int) -> None:
@@ -48,8 +50,9 @@ def check_round(request: VerifyRound, method: Method, info: VerifierInfo, vocabu
     """Refuse a malformed round.
 
     Raises:
-        InvalidRequestError: the draft is too long, or the method takes none.
+        InvalidRequestError: the draft is too long, or the method takes none, or no free run after it.
         InvalidTokenError: a draft id is outside the vocabulary.
+        MalformedBlockError: the evidence is not of the method's kind, or contradicts the draft or itself.
     """
     if len(request.draft_ids) > info.max_draft_tokens:
         raise InvalidRequestError(
@@ -58,7 +61,11 @@ def check_round(request: VerifyRound, method: Method, info: VerifierInfo, vocabu
         )
     if method is Method.OFF and request.draft_ids:
         raise InvalidRequestError(f"round {request.round} has a draft, but the session's method is off")
+    if method is Method.SLRS and proposes(request) and request.free_run:
+        raise InvalidRequestError(f"round {request.round} has a block of slrs, which no free run may follow")
     _check_ids("draft", request.draft_ids, vocabulary_size)
+    if request.draft_ids or request.evidence is not None:
+        check_evidence(method, request.draft_ids, request.evidence, vocabulary_size)
 
 
 def _check_target(request: VerifyOpen, info: VerifierInfo) -> None:

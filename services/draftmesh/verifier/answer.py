@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from draftmesh.core.text import TokenPrefix
 from draftmesh.core.verify import RoundStatus, RoundTimings, TokenLogprobs, Verdict, VerifyRound
 from draftmesh.decoding.stopping import Settled
-from draftmesh.verifier.placement import Work
 
 if TYPE_CHECKING:
+    from draftmesh.decoding.string_rejection import Recovered
     from draftmesh.engine.judging import Judgement
     from draftmesh.engine.stats import StepReport
 
@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 class RoundAnswer:
     """Gathers a running round's steps into verdicts whose bases chain without gaps."""
 
-    def __init__(self, request: VerifyRound, work: Work, *, base: TokenPrefix, arrived_s: float) -> None:
+    def __init__(self, request: VerifyRound, *, base: TokenPrefix, arrived_s: float) -> None:
         self.request = request
-        self.work = work
-        self.steps = 0
+        self.judged = False
+        """Whether the draft (perhaps an empty one) has been judged."""
+
+        self.complete = False
+        """Whether the engine has done all of the work."""
+
         self._base = base
         self._arrived_s = arrived_s
         self._sent_s: float | None = None
@@ -28,26 +32,21 @@ class RoundAnswer:
         self._last_step: StepReport | None = None
         self._clear()
 
-    @property
-    def judged(self) -> bool:
-        """Whether the draft (perhaps an empty one) has been judged: from then on another round may take over."""
-        return self.steps > 0
-
-    @property
-    def complete(self) -> bool:
-        """Whether every token that the round asked for is there."""
-        return self.steps > self.work.run
-
-    def add(self, tokens: tuple[int, ...], judgement: Judgement, step: StepReport) -> None:
-        """Take in what one engine step committed."""
+    def add(self, tokens: tuple[int, ...], judgement: Judgement, step: StepReport, *, last: bool) -> None:
+        """Take in what one engine step committed; ``last``: no other step follows."""
         if not self.judged:
             self._accepted = min(judgement.accepted, len(tokens))
             self._queue_ms = max(0.0, (step.started - self._arrived_s) * 1000)
-        self.steps += 1
+        self.judged, self.complete = True, last
         self._tokens += tokens
         self._logprobs += judgement.logprobs[: len(tokens)]
         self._compute_ms += step.milliseconds
         self._last_step = step
+
+    def add_recovered(self, recovered: Recovered) -> None:
+        """Take in the token that followed a rejection after all; waiting for it was no computing."""
+        self._tokens += (recovered.token,)
+        self._logprobs += () if recovered.logprobs is None else (recovered.logprobs,)
 
     def due(self, now_s: float, interval_ms: float) -> bool:
         """Whether the tokens at hand must go out now: at once the first time, then before ``interval_ms`` is over.

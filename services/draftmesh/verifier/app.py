@@ -12,6 +12,8 @@ import structlog
 
 from draftmesh.core.endpoint import LoadReport, VerifierInfo
 from draftmesh.engine.building import build_engine
+from draftmesh.engine.calibration import calibrate
+from draftmesh.engine.engine import Engine
 from draftmesh.engine.engine_thread import EngineThread
 from draftmesh.engine.loading import LoadedModel, load_model
 from draftmesh.engine.stats import EngineStats
@@ -106,12 +108,19 @@ async def serving(config: VerifierConfig, loaded: LoadedModel) -> AsyncIterator[
 
 @asynccontextmanager
 async def _engine_thread(config: VerifierConfig, loaded: LoadedModel) -> AsyncIterator[EngineThread]:
-    engine = EngineThread(partial(build_engine, loaded, config.engine), threads=config.engine.threads)
+    engine = EngineThread(partial(_build_engine, config, loaded), threads=config.engine.threads)
     try:
         await asyncio.to_thread(engine.start)
         yield engine
     finally:
         await asyncio.to_thread(engine.close)
+
+
+def _build_engine(config: VerifierConfig, loaded: LoadedModel) -> Engine:
+    engine = build_engine(loaded, config.engine)
+    if config.calibrate:
+        calibrate(engine, loaded.tokenizer.vocabulary)
+    return engine
 
 
 @asynccontextmanager

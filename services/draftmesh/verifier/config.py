@@ -40,6 +40,9 @@ class VerifierConfig:
     flush_interval_ms: float = 50.0
     """A free run sends its tokens at least this often."""
 
+    calibrate: bool = True
+    """Measure the duration of a few steps before serving, so that the cost curve is there from the start."""
+
     watch_interval_s: float = 1.0
     """A load report is sent at least this often to everyone who watches."""
 

@@ -2,15 +2,20 @@
 
 The rule looks at the committed tokens alone, never at who committed them or when: a round whose first draft tokens
 were committed while it was on its way loses them and keeps the rest, whether a free run or a bonus token said them
-first. It holds for ever, because committed tokens are never truncated: a round that fits nowhere never will.
+first. Its evidence is cut with it: that of each token that stays speaks of this token after those before it.
+
+A block of ``slrs`` never lags. It is one proposal for the text after its base, and its base must end with it: once
+anything is committed there, the block has come too late for ever.
+
+The rule holds for ever, because committed tokens are never truncated: a round that fits nowhere never will.
 """
 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from draftmesh.core.evidence import Evidence, ProposalEvidence, PsiEvidence
+from draftmesh.core.evidence import Evidence, PsiEvidence
 from draftmesh.core.verify import VerifyRound
 from draftmesh.verifier.committed import CommittedTokens
 
@@ -27,12 +32,21 @@ class Placement(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What the engine is to do for a round: judge a draft, which gives one token more, then decode freely."""
+    """What the engine is to do for a round: judge a draft, which gives one token more, then decode freely.
+
+    Not even a draft's empty rest says that there was none: evidence may have a proposal that is no token (⊥).
+    """
 
     draft: tuple[int, ...]
     evidence: Evidence | None
     run: int
     """Tokens to decode after the judging step, at most, one a step."""
+
+
+def proposes(request: VerifyRound) -> bool:
+    """Whether there is a draft to judge, be it one that translates to no token at all."""
+    missing = isinstance(request.evidence, PsiEvidence) and request.evidence.missing_next
+    return bool(request.draft_ids) or missing
 
 
 def place(request: VerifyRound, committed: CommittedTokens) -> Placement:
@@ -42,10 +56,12 @@ def place(request: VerifyRound, committed: CommittedTokens) -> Placement:
     if not committed.starts_with(request.base):
         return Placement.NEVER
     ahead = committed.since(request.base.length)
-    if request.draft_ids:
-        fits = len(ahead) < len(request.draft_ids) and request.draft_ids[: len(ahead)] == ahead
-    else:
+    if not proposes(request):
         fits = len(ahead) < _free_tokens(request)
+    elif isinstance(request.evidence, PsiEvidence):
+        fits = not ahead
+    else:
+        fits = len(ahead) < len(request.draft_ids) and request.draft_ids[: len(ahead)] == ahead
     return Placement.NOW if fits else Placement.NEVER
 
 
@@ -56,15 +72,16 @@ def remaining_work(request: VerifyRound, committed: CommittedTokens, room: int) 
     might lie outside the model's context.
     """
     skip = len(committed) - request.base.length
-    if not request.draft_ids:
+    if not proposes(request):
         return Work((), None, min(_free_tokens(request) - skip, room) - 1)
     draft = request.draft_ids[skip : skip + room - 1]
-    return Work(draft, _slice_evidence(request.evidence, skip, len(draft)), min(request.free_run, room - 1))
+    evidence = _evidence_of(request, skip, len(draft), fills_room=len(draft) == room - 1)
+    return Work(draft, evidence, min(request.free_run, room - 1))
 
 
 def reach(request: VerifyRound) -> int:
     """The greatest committed length at which ``request`` could end, if everything in it came true."""
-    tokens = len(request.draft_ids) + 1 + request.free_run if request.draft_ids else _free_tokens(request)
+    tokens = len(request.draft_ids) + 1 + request.free_run if proposes(request) else _free_tokens(request)
     return request.base.length + tokens
 
 
@@ -73,10 +90,10 @@ def _free_tokens(request: VerifyRound) -> int:
     return max(1, request.free_run)
 
 
-def _slice_evidence(evidence: Evidence | None, skip: int, length: int) -> Evidence | None:
-    match evidence:
-        case ProposalEvidence(positions):
-            return ProposalEvidence(positions[skip : skip + length])
-        case PsiEvidence(values):
-            return PsiEvidence(values[skip : skip + length])
-    return None
+def _evidence_of(request: VerifyRound, skip: int, length: int, *, fills_room: bool) -> Evidence | None:
+    evidence = request.evidence and request.evidence.part(skip, length)
+    if fills_room and isinstance(evidence, PsiEvidence):
+        # The position after a draft of this length gets a bonus token. It must get one after every such draft: were ⊥
+        # to make it a residual, the draft's content would choose between the two laws.
+        return replace(evidence, missing_next=False)
+    return evidence

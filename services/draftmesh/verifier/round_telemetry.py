@@ -9,6 +9,7 @@ from opentelemetry.trace import Span, Tracer
 from draftmesh.core.verify import RoundStatus, Verdict, VerifyOpen, VerifyRound
 from draftmesh.telemetry import tracing
 from draftmesh.telemetry.metrics import VerifierMetrics
+from draftmesh.verifier.placement import proposes
 
 
 @dataclass(slots=True)
@@ -24,7 +25,7 @@ class _OpenRound:
     @property
     def judged(self) -> bool:
         """Whether the verdict on the draft is there: what comes after it was decoded freely."""
-        return self.committed_tokens > 0 or not self.request.draft_ids
+        return self.committed_tokens > 0 or not proposes(self.request)
 
 
 class RoundTelemetry:

@@ -11,6 +11,10 @@ new rounds and of engine steps. Everything between two steps is a token boundary
   can overtake each other: a stale round's comes before the last one of the free run that it met.
 * A round without a draft that lags behind asks for the same tokens still: those of them that are there already are
   taken off its number, and it replaces the free run that it met.
+* A judgement may leave its last token open (``slrs``: the residual of a rejected draft). The round then asks for ψ and
+  waits (``recovery``), as often as it takes; while it waits no other round and no free run begins, for the position
+  belongs to this draft. One verdict says it all: the accepted tokens and the recovered one. If the accepted tokens
+  have ended the generation, nothing is asked. A round that is repeated while it waits repeats its question.
 * When the generation has ended, every round is stale, and its verdict repeats the finish reason and text length.
 """
 
@@ -22,12 +26,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from draftmesh.core.errors import BaseBeyondSequenceError, ExhaustedError
 from draftmesh.core.protocols import Clock
-from draftmesh.core.verify import RoundStatus, Verdict, VerifyRound
+from draftmesh.core.verify import PsiQuery, PsiReply, RoundStatus, Verdict, VerifyRound
 from draftmesh.decoding.stopping import Settled, StopTracker
 from draftmesh.verifier.answer import RoundAnswer
 from draftmesh.verifier.committed import CommittedTokens
 from draftmesh.verifier.placement import Placement, Work, place, reach, remaining_work
-from draftmesh.verifier.round_log import RoundLog
+from draftmesh.verifier.recovery import Recovery
+from draftmesh.verifier.round_log import LoggedRound, RoundLog
 
 if TYPE_CHECKING:
     from draftmesh.engine.judging import Judgement
@@ -39,6 +44,9 @@ class Decoding(Protocol):
 
     def submit(self, work: Work) -> None:
         """Have work done; every step of it is reported to :meth:`Rounds.settle` and :meth:`Rounds.stepped`."""
+
+    def extend(self, ids: tuple[int, ...]) -> None:
+        """Append tokens that a residual has recovered, between two pieces of work."""
 
     def interrupt(self) -> None:
         """Drop what is left of the free run."""
@@ -67,7 +75,7 @@ class Rounds:
         limits: RoundLimits,
         *,
         clock: Clock,
-        emit: Callable[[Verdict], None],
+        emit: Callable[[Verdict | PsiQuery], None],
     ) -> None:
         """Start from what is committed already; ``stop`` has seen those tokens and did not end on them."""
         self._decoding = decoding
@@ -79,6 +87,7 @@ class Rounds:
         self._log = RoundLog(limits.kept_rounds)
         self._waiting: list[VerifyRound] = []
         self._running: RoundAnswer | None = None
+        self._recovery = Recovery(emit)
         self._ending = Settled(())
         self._reachable = len(committed)
 
@@ -92,8 +101,7 @@ class Rounds:
         """
         repeated = self._log.find_repeated(request)
         if repeated is not None:
-            for verdict in repeated.verdicts:
-                self._emit(verdict)
+            self._say_again(repeated)
             return
         self._check_reachable(request)
         if len(self._waiting) >= self._limits.max_waiting_rounds:
@@ -107,12 +115,37 @@ class Rounds:
         self._ending = self._stop.settle(judgement.tokens)
         return self._ending.tokens
 
-    def stepped(self, settled: tuple[int, ...], judgement: Judgement, step: StepReport) -> None:
-        """Take in the tokens that an engine step has committed."""
+    def stepped(self, settled: tuple[int, ...], judgement: Judgement, step: StepReport, *, last: bool) -> None:
+        """Take in the tokens that an engine step has committed; ``last``: it was the work's last one."""
         answer = self._running
         assert answer is not None, "the engine stepped a sequence that has no work"
         self._committed.extend(settled)
-        answer.add(settled, judgement, step)
+        answer.add(settled, judgement, step, last=last)
+        if judgement.residual is not None and self._ending.finish_reason is None:
+            self._recovery.begin(judgement.residual, self._committed.prefix)
+        else:
+            self._go_on(answer)
+
+    def answer_psi(self, reply: PsiReply) -> None:
+        """Take in values of ψ: the round that waits for them commits its last token, or asks for more.
+
+        Raises:
+            StateError: the question was never asked.
+            InvalidRequestError: there is not one value for each id that was asked for.
+        """
+        recovered = self._recovery.answer(reply)
+        if recovered is None:
+            return
+        answer = self._running
+        assert answer is not None, "a residual belongs to the running round"
+        self._ending = self._stop.settle((recovered.token,))
+        self._decoding.extend(self._ending.tokens)
+        self._committed.extend(self._ending.tokens)
+        answer.add_recovered(recovered)
+        self._go_on(answer)
+
+    def _go_on(self, answer: RoundAnswer) -> None:
+        """The running round has new tokens: end it, let another take over, or say them when it is time."""
         if answer.complete or self._ending.finish_reason is not None:
             self._end_running()
         self._advance()
@@ -130,7 +163,7 @@ class Rounds:
 
     def _advance(self) -> None:
         """At a token boundary: start the first round that fits, and answer those that never will."""
-        if self._running is not None and not self._running.judged:
+        if self._running is not None and (self._recovery.waits or not self._running.judged):
             return
         for request in tuple(self._waiting):
             placement = Placement.NEVER if self._ending.finish_reason is not None else place(request, self._committed)
@@ -149,7 +182,7 @@ class Rounds:
         self._waiting.remove(request)
         work = remaining_work(request, self._committed, self._stop.remaining_tokens)
         arrived_s = self._log[request.round].arrived_s
-        self._running = RoundAnswer(request, work, base=self._committed.prefix, arrived_s=arrived_s)
+        self._running = RoundAnswer(request, base=self._committed.prefix, arrived_s=arrived_s)
         self._decoding.submit(work)
 
     def _end_running(self) -> None:
@@ -160,6 +193,12 @@ class Rounds:
             self._decoding.interrupt()
         self._running = None
         self._say(answer.take(self._clock.monotonic(), final=True, ending=self._ending))
+
+    def _say_again(self, repeated: LoggedRound) -> None:
+        for verdict in repeated.verdicts:
+            self._emit(verdict)
+        if self._recovery.waits and self._running is not None and self._running.request == repeated.request:
+            self._recovery.repeat()
 
     def _answer_stale(self, request: VerifyRound) -> None:
         self._waiting.remove(request)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import takewhile
+from collections.abc import Callable
 
 from draftmesh.core.errors import DraftmeshError, InvalidRequestError
 from draftmesh.core.protocols import Clock, TokenTable
-from draftmesh.core.verify import PsiQuery, Verdict, VerifyOpen, VerifyRound
+from draftmesh.core.verify import PsiQuery, PsiReply, Verdict, VerifyOpen, VerifyRound
 from draftmesh.decoding.history import History
 from draftmesh.decoding.stopping import StopTracker
 from draftmesh.engine.engine import Engine
@@ -67,13 +67,11 @@ class EngineSession:
 
     def receive(self, request: VerifyRound, arrived_s: float) -> None:
         """Take in a round; an error in it ends the session."""
-        if self._sequence is None:
-            return
-        try:
-            self._rounds.receive(request, arrived_s)
-        except Exception as error:
-            self.close()
-            self._outbox.close(error)
+        self._take_in(lambda: self._rounds.receive(request, arrived_s))
+
+    def answer_psi(self, reply: PsiReply) -> None:
+        """Take in an answer to a question; an error in it ends the session."""
+        self._take_in(lambda: self._rounds.answer_psi(reply))
 
     def close(self) -> None:
         """Free the sequence and its KV; closing again does nothing."""
@@ -86,9 +84,12 @@ class EngineSession:
     def submit(self, work: Work) -> None:
         """See ``rounds.Decoding``."""
         engine, sequence = self._opened()
-        # A tokenizer may know tokens that the model has no row for; the target cannot say them, so drafts end there.
-        draft = tuple(takewhile(lambda token: token < engine.limits.vocabulary_size, work.draft))
-        engine.submit(sequence, draft, evidence=work.evidence, run=work.run)
+        engine.submit(sequence, work.draft, terms=work.evidence, run=work.run)
+
+    def extend(self, ids: tuple[int, ...]) -> None:
+        """See ``rounds.Decoding``."""
+        engine, sequence = self._opened()
+        engine.extend(sequence, ids)
 
     def interrupt(self) -> None:
         """See ``rounds.Decoding``."""
@@ -104,12 +105,22 @@ class EngineSession:
     def stepped(self, settled: tuple[int, ...], judgement: Judgement, step: StepReport) -> None:
         """See ``engine.sequence.SequenceListener``."""
         self._steps.record(step)
-        self._rounds.stepped(settled, judgement, step)
+        _, sequence = self._opened()
+        self._rounds.stepped(settled, judgement, step, last=not sequence.busy)
 
     def failed(self, error: DraftmeshError) -> None:
         """See ``engine.sequence.SequenceListener``."""
         self._sequence = None
         self._outbox.close(error)
+
+    def _take_in(self, message: Callable[[], None]) -> None:
+        if self._sequence is None:
+            return
+        try:
+            message()
+        except Exception as error:
+            self.close()
+            self._outbox.close(error)
 
     def _opened(self) -> tuple[Engine, Sequence]:
         assert self._engine is not None, "rounds run on an engine"

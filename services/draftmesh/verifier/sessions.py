@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from draftmesh.core.endpoint import VerifierInfo
-from draftmesh.core.errors import AlreadyOpenError, FencedError, StateError, UnavailableError
+from draftmesh.core.errors import AlreadyOpenError, FencedError, UnavailableError
 from draftmesh.core.fence import Fence
 from draftmesh.core.protocols import Clock, TokenTable
 from draftmesh.core.verify import PsiReply, Verdict, VerifyOpen, VerifyRound
@@ -22,6 +22,7 @@ from draftmesh.transport.fences import Claim, FenceRegistry
 from draftmesh.transport.load_board import LoadBoard
 from draftmesh.transport.outbox import Outbox
 from draftmesh.verifier.admission import check_open, check_round
+from draftmesh.verifier.inbox import Inbox
 from draftmesh.verifier.round_telemetry import RoundTelemetry
 from draftmesh.verifier.rounds import RoundLimits
 from draftmesh.verifier.session import EngineSession, Outgoing
@@ -58,6 +59,7 @@ class OpenSession:
         self._target = target
         self._session = session
         self._claim = claim
+        self._inbox = Inbox(target.engine)
         self._outbox = outbox
         self._telemetry = telemetry
         self._clock = clock
@@ -68,22 +70,25 @@ class OpenSession:
         Raises:
             FencedError: the message, or the whole stream, no longer speaks for the session.
             AlreadyOpenError: a second Open.
-            StateError: an answer that was not asked for.
             InvalidRequestError: a malformed round.
             UnavailableError: the engine has been closed.
+
+        What is wrong with a message in the state that the session has when its turn comes ends the session later.
         """
         self._claim.check(fence)
         if isinstance(message, VerifyOpen):
             raise AlreadyOpenError("the session is open already")
         if isinstance(message, PsiReply):
-            raise StateError(f"query {message.query_id} was never asked")
+            self._inbox.post(lambda: self._session.answer_psi(message))
+            return
         check_round(message, self._opened.method, self._target.info, len(self._target.vocabulary))
         self._telemetry.asked(message, traceparent)
         arrived_s = self._clock.monotonic()
-        self._target.engine.post(lambda _: self._session.receive(message, arrived_s))
+        self._inbox.post(lambda: self._session.receive(message, arrived_s))
 
     async def wait_for_room(self) -> None:
-        """Return when the other side has taken enough of what was said to it to be asked for more."""
+        """Return when little enough lies on the way to the engine, and to the other side, to be asked for more."""
+        await self._inbox.wait_for_room()
         await self._outbox.wait_for_room()
 
     def end(self, error: Exception | None = None) -> None:

@@ -12,16 +12,19 @@ from draftmesh.core.errors import (
     DraftmeshError,
     InvalidRequestError,
     InvalidTokenError,
+    MalformedBlockError,
     PromptEmptyError,
     PromptTooLongError,
     StateError,
     UnsupportedError,
     UnsupportedMethodError,
 )
+from draftmesh.core.evidence import Evidence, ProposalEvidence, PsiEvidence, SparseDistribution
 from draftmesh.core.fence import Fence
 from draftmesh.core.sampling import Method, NoiseKey, SamplingParams, StopConditions
 from draftmesh.core.text import TokenPrefix
 from draftmesh.core.verify import VerifyOpen, VerifyRound
+from draftmesh.decoding.judge import SUPPORTED_METHODS
 from draftmesh.verifier.admission import METHODS, check_open, check_round
 
 INFO = VerifierInfo(
@@ -67,7 +70,6 @@ def test_good_open_is_taken(method: Method) -> None:
         ({"sampling": SamplingParams(top_p=0)}, InvalidRequestError, "top_p"),
         ({"noise_key": NoiseKey(b"short")}, InvalidRequestError, "16 bytes"),
         ({"noise_key": NoiseKey(bytes(16), version=2)}, UnsupportedError, "version 2"),
-        ({"method": Method.TLI}, UnsupportedMethodError, "method tli is not offered"),
         ({"method": Method.AUTO}, UnsupportedMethodError, "method auto is not offered"),
         ({"target_digest": b"other!"}, StateError, f"{b'other!'.hex()}.*{b'target'.hex()}"),
     ],
@@ -84,6 +86,8 @@ def test_bad_open_is_refused(change: dict[str, object], error: type[DraftmeshErr
         ((1, 2, 3, 4, 5), Method.EXACT, InvalidRequestError, "at most 4 tokens"),
         ((1, 10), Method.EXACT, InvalidTokenError, "draft id 10"),
         ((1,), Method.OFF, InvalidRequestError, "method is off"),
+        ((1,), Method.TLI, MalformedBlockError, "method tli needs the proposal"),
+        ((1,), Method.SLRS, MalformedBlockError, "method slrs needs ψ"),
     ],
 )
 def test_bad_round_is_refused(
@@ -92,6 +96,50 @@ def test_bad_round_is_refused(
     """A draft that is too long, not of the vocabulary, or not wanted is refused."""
     with pytest.raises(error, match=message):
         check_round(VerifyRound(1, TokenPrefix(), draft), method, INFO, vocabulary_size=10)
+
+
+TABLE = ProposalEvidence((SparseDistribution((1, 2), (0.25, 0.75)),))
+
+
+@pytest.mark.parametrize(
+    ("draft", "method", "evidence", "message"),
+    [
+        ((1,), Method.EXACT, TABLE, "exact takes no evidence"),
+        ((), Method.TLI, PsiEvidence((), missing_next=True), "method tli needs"),
+        ((1,), Method.SLRS, TABLE, "method slrs needs"),
+        ((1, 2), Method.TLI, TABLE, "1 positions for 2 draft tokens"),
+        ((3,), Method.REJECTION, TABLE, "outside its own distribution"),
+        ((1,), Method.TLI, ProposalEvidence((SparseDistribution((1, 10), (0.5, 0.5)),)), "outside the vocabulary"),
+        ((1,), Method.TLI, ProposalEvidence((SparseDistribution((1,), (math.nan,)),)), "outside"),
+        ((1,), Method.SLRS, PsiEvidence((0.0,)), "ψ of draft token 0"),
+    ],
+)
+def test_evidence_that_contradicts_is_refused(
+    draft: tuple[int, ...], method: Method, evidence: Evidence, message: str
+) -> None:
+    """Evidence must be of the method's kind and agree with the draft."""
+    with pytest.raises(MalformedBlockError, match=message):
+        check_round(VerifyRound(1, TokenPrefix(), draft, evidence), method, INFO, vocabulary_size=10)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_round_without_a_draft_needs_no_evidence(method: Method) -> None:
+    """Free runs are taken by every method."""
+    check_round(VerifyRound(1, TokenPrefix(), free_run=5), method, INFO, vocabulary_size=10)
+
+
+@pytest.mark.parametrize("draft", [(), (1,)])
+def test_free_run_after_a_block_of_slrs_is_refused(draft: tuple[int, ...]) -> None:
+    """The position after a block belongs to the next one, be the block but a missing proposal."""
+    evidence = PsiEvidence((0.5,) * len(draft), missing_next=True)
+    check_round(VerifyRound(1, TokenPrefix(), draft, evidence), Method.SLRS, INFO, vocabulary_size=10)
+    with pytest.raises(InvalidRequestError, match="no free run may follow"):
+        check_round(VerifyRound(1, TokenPrefix(), draft, evidence, 1), Method.SLRS, INFO, vocabulary_size=10)
+
+
+def test_every_offered_method_can_be_judged() -> None:
+    """What a verifier offers is what the judge supports."""
+    assert set(METHODS) == SUPPORTED_METHODS
 
 
 def test_good_round_is_taken() -> None:

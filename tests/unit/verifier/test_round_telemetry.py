@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from draftmesh.core.evidence import Evidence, PsiEvidence
 from draftmesh.core.fence import Fence
 from draftmesh.core.sampling import Method, NoiseKey, SamplingParams, StopConditions
 from draftmesh.core.verify import VerifyOpen, VerifyRound
@@ -34,12 +35,14 @@ class Telling:
         metrics = VerifierMetrics.create(MeterProvider([self._reader]).get_meter("test"))
         self.telemetry = RoundTelemetry(OPENED, metrics, provider.get_tracer("test"))
 
-    def ask(self, base: int, draft: tuple[int, ...] = (), free_run: int = 0) -> VerifyRound:
+    def ask(
+        self, base: int, draft: tuple[int, ...] = (), free_run: int = 0, evidence: Evidence | None = None
+    ) -> VerifyRound:
         """One round to its end."""
         number = self.bench.next_round
-        self.telemetry.asked(VerifyRound(number, self.bench.prefix(base), draft, free_run=free_run), TRACEPARENT)
-        request = self.bench.send(base, draft, free_run)
-        self.bench.engine.run_out()
+        self.telemetry.asked(VerifyRound(number, self.bench.prefix(base), draft, evidence, free_run), TRACEPARENT)
+        request = self.bench.send(base, draft, free_run, evidence)
+        self.bench.run_out()
         self.tell()
         return request
 
@@ -136,3 +139,12 @@ def test_span_of_an_unanswered_round_ends_with_the_session() -> None:
     telling.telemetry.asked(VerifyRound(1, telling.bench.prefix(0)), TRACEPARENT)
     telling.telemetry.close()
     assert len(telling.spans) == 1
+
+
+def test_missing_proposal_is_no_free_run() -> None:
+    """A block that translates to nothing was judged; its recovered token was not decoded freely."""
+    telling = Telling()
+    telling.ask(0, evidence=PsiEvidence((), missing_next=True))
+    assert "free_run_tokens" not in telling.totals
+    assert telling.spans[0].attributes is not None
+    assert telling.spans[0].attributes["draftmesh.committed_tokens"] == 1

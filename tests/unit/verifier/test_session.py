@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 
+import pytest
 from opentelemetry.metrics import NoOpMeter
 from opentelemetry.trace import NoOpTracer
 
 from draftmesh.core.endpoint import VerifierInfo
+from draftmesh.core.evidence import ProposalEvidence, PsiEvidence, SparseDistribution
 from draftmesh.core.fence import Fence
 from draftmesh.core.sampling import FinishReason, Method, NoiseKey, SamplingParams, StopConditions
 from draftmesh.core.text import TokenPrefix
-from draftmesh.core.verify import Verdict, VerifyOpen, VerifyRound
+from draftmesh.core.verify import PsiQuery, PsiReply, Verdict, VerifyOpen, VerifyRound
+from draftmesh.decoding.judge import Judge
+from draftmesh.decoding.sampler import Sampler
 from draftmesh.engine.engine import Engine
 from draftmesh.engine.step_recorder import StepRecorder
 from draftmesh.telemetry.metrics import VerifierMetrics
 from draftmesh.transport.fences import Claim
 from draftmesh.transport.outbox import Outbox
+from draftmesh.verifier.admission import METHODS
+from draftmesh.verifier.inbox import MAX_BACKLOG
 from draftmesh.verifier.round_telemetry import RoundTelemetry
 from draftmesh.verifier.rounds import RoundLimits
 from draftmesh.verifier.session import EngineSession, Outgoing
@@ -26,7 +33,7 @@ from tests.helpers.engines import fake_engine
 from tests.helpers.fakes_token_table import FakeTokenTable
 
 TABLE = FakeTokenTable([bytes([65 + number]) for number in range(40)])
-INFO = VerifierInfo("counting", b"", b"", b"", (Method.EXACT,), 20, 8, 8)
+INFO = VerifierInfo("counting", b"", b"", b"", METHODS, 20, 8, 8)
 METRICS = VerifierMetrics.create(NoOpMeter("test"))
 
 
@@ -34,16 +41,29 @@ class PostedAtOnce:
     """An engine's thread for tests that have one thread alone."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self.engine = engine
 
     def post(self, fn: Callable[[Engine], None]) -> None:
         """Run it now."""
-        fn(self._engine)
+        fn(self.engine)
 
 
-async def verdicts_on(*rounds: VerifyRound, model_tokens: int, max_tokens: int) -> list[Verdict]:
-    """What a session with the prompt 1, 2, 3, 4 is answered, to the end of what the engine has to do."""
-    engine, _ = fake_engine(context_tokens=INFO.max_context_tokens, vocabulary_size=model_tokens)
+class PostedLater(PostedAtOnce):
+    """An engine's thread in the middle of a long step."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self.posted: list[Callable[[Engine], None]] = []
+
+    def post(self, fn: Callable[[Engine], None]) -> None:
+        """Keep it."""
+        self.posted.append(fn)
+
+
+def opened_on(
+    thread: PostedAtOnce, *, model_tokens: int, max_tokens: int = 8, method: Method = Method.EXACT
+) -> OpenSession:
+    """A session with the prompt 1, 2, 3, 4."""
     opening = VerifyOpen(
         "session",
         Fence(),
@@ -52,37 +72,58 @@ async def verdicts_on(*rounds: VerifyRound, model_tokens: int, max_tokens: int) 
         SamplingParams(),
         StopConditions(max_tokens),
         NoiseKey(bytes(16)),
-        Method.EXACT,
+        method,
     )
     outbox: Outbox[Outgoing] = Outbox()
     limits = RoundLimits(8, 8, 50.0)
     steps = StepRecorder(METRICS.batch_sequences, METRICS.step_duration)
     session = EngineSession(opening, TABLE, limits, outbox=outbox, steps=steps, clock=time)
-    session.open(engine)
-    open_session = OpenSession(
+    session.open(thread.engine)
+    return OpenSession(
         opening,
-        Target(INFO, TABLE, model_tokens, PostedAtOnce(engine), limits),  # type: ignore[arg-type]
+        Target(INFO, TABLE, model_tokens, thread, limits),  # type: ignore[arg-type]
         session,
         claim=Claim("session", Fence()),
         outbox=outbox,
         telemetry=RoundTelemetry(opening, METRICS, NoOpTracer()),
         clock=time,
     )
-    for request in rounds:
-        open_session.receive(request, Fence(), "")
-    while engine.step() is not None:
-        engine.check_integrity()
-    open_session.end()
+
+
+async def verdicts_on(
+    request: VerifyRound, *, model_tokens: int, max_tokens: int, method: Method = Method.EXACT
+) -> list[Verdict]:
+    """What a session is answered to a round; ψ of everything is 0."""
+    judge = Judge(Sampler(TABLE, "cpu", model_tokens))
+    engine, _ = fake_engine(context_tokens=INFO.max_context_tokens, vocabulary_size=model_tokens, judge=judge)
+    session = opened_on(PostedAtOnce(engine), model_tokens=model_tokens, max_tokens=max_tokens, method=method)
+    session.receive(request, Fence(), "")
     said: list[Verdict] = []
-    while (message := await open_session.get()) is not None:
-        assert isinstance(message, Verdict)
-        said.append(message)
+    while not said or not said[-1].final:
+        while engine.step() is not None:
+            engine.check_integrity()
+        message = await session.get()
+        if isinstance(message, PsiQuery):
+            session.receive(PsiReply(message.query_id, (0.0,) * len(message.ids)), Fence(), "")
+        else:
+            assert isinstance(message, Verdict)
+            said.append(message)
     return said
 
 
-async def test_a_draft_ends_where_the_model_lacks_a_token_of_the_tokenizer() -> None:
-    """The target cannot say it: the draft is wrong there, and no reason to end the session."""
-    (verdict,) = await verdicts_on(VerifyRound(1, TokenPrefix(), (5, 6, 35, 8)), model_tokens=30, max_tokens=8)
+EVIDENCE = {
+    Method.EXACT: None,
+    Method.TLI_EXACT: None,
+    Method.TLI: ProposalEvidence(tuple(SparseDistribution((token,), (1.0,)) for token in (5, 6, 35, 8))),
+    Method.SLRS: PsiEvidence((1.0,) * 4),
+}
+
+
+@pytest.mark.parametrize("method", EVIDENCE)
+async def test_a_draft_token_that_the_model_lacks_is_rejected(method: Method) -> None:
+    """The target cannot say what only the tokenizer knows: the draft is wrong there, and the session goes on."""
+    request = VerifyRound(1, TokenPrefix(), (5, 6, 35, 8), EVIDENCE[method])
+    (verdict,) = await verdicts_on(request, model_tokens=30, max_tokens=8, method=method)
     assert (verdict.accepted, verdict.tokens) == (2, (5, 6, 7))
 
 
@@ -91,3 +132,18 @@ async def test_a_free_run_after_a_wrong_draft_ends_with_the_context() -> None:
     verdicts = await verdicts_on(VerifyRound(1, TokenPrefix(), (9, 9, 9), free_run=100), model_tokens=40, max_tokens=16)
     assert [token for verdict in verdicts for token in verdict.tokens] == list(range(5, 21))
     assert (verdicts[-1].final, verdicts[-1].finish_reason) == (True, FinishReason.LENGTH)
+
+
+async def test_requests_that_a_long_step_keeps_waiting_are_bounded() -> None:
+    """No more of them are read once a certain number lies before the engine, until it has taken one."""
+    thread = PostedLater(fake_engine(vocabulary_size=40)[0])
+    session = opened_on(thread, model_tokens=40)
+    request = VerifyRound(1, TokenPrefix(), (5,))
+    for _ in range(MAX_BACKLOG):
+        await session.wait_for_room()
+        session.receive(request, Fence(), "")
+    room = asyncio.ensure_future(session.wait_for_room())
+    await asyncio.sleep(0)
+    assert not room.done()
+    thread.posted[0](thread.engine)
+    await room
