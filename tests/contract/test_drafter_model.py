@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from itertools import accumulate
+from operator import mul
 from pathlib import Path
 
 import pytest
 from transformers import AutoModelForCausalLM
 
-from draftmesh.core.draft import Commit
+from draftmesh.core.draft import Commit, Evaluate, Evaluated
+from draftmesh.core.errors import NotFoundError
+from draftmesh.core.evidence import PsiEvidence, check_evidence
 from draftmesh.core.fence import Fence
-from draftmesh.core.sampling import NoiseKey, SamplingParams
-from draftmesh.core.text import Item, Role, items_length
+from draftmesh.core.sampling import Method, NoiseKey, SamplingParams
+from draftmesh.core.text import TERMINAL_ROLES, Item, Role, items_length
 from draftmesh.decoding.history import History
 from draftmesh.decoding.sampler import Sampler
 from draftmesh.drafter.app import running
@@ -171,9 +176,80 @@ async def test_tokenizer_is_served(drafter: GrpcDrafter) -> None:
 
 
 async def test_registered_vocabulary_counts_shared_tokens(drafter: GrpcDrafter) -> None:
-    """Tokens of a target are shared when the drafter has a token of the same bytes or role."""
+    """Tokens of a target are shared when the drafter has a token of the same bytes, or the same end."""
     target = small_tokenizer("gpt2").vocabulary
     own = {VOCABULARY.token_bytes(token) for token in range(len(VOCABULARY))} - {b""}
-    expected = sum(target.token_bytes(token) in own for token in range(len(target)))
-    roles = sum(bool(VOCABULARY.ids_of_role(role)) * len(target.ids_of_role(role)) for role in Role)
-    assert await drafter.register_vocabulary(target.digest, target) == expected + roles
+    texts = {target.token_bytes(token) for token in range(len(target))} & own
+    roles = {role for role in TERMINAL_ROLES if VOCABULARY.ids_of_role(role) and target.ids_of_role(role)}
+    assert await drafter.register_vocabulary(target.digest, target) == len(texts) + len(roles)
+
+
+async def test_methods_are_said(drafter: GrpcDrafter) -> None:
+    """A drafter with a model offers every method that drafts."""
+    assert set((await drafter.info()).methods) == set(Method) - {Method.AUTO, Method.OFF}
+
+
+TARGET = small_tokenizer("gpt2").vocabulary
+WARM = SamplingParams(temperature=1.0)
+
+
+async def test_proposals_of_target_ids(drafter: GrpcDrafter) -> None:
+    """A stream of ``tli`` carries target ids, each with a distribution that holds it, before and after commits."""
+    await drafter.register_vocabulary(TARGET.digest, TARGET)
+    request = draft_open(
+        CONTEXT, method=Method.TLI, sampling=WARM, target_vocabulary_digest=TARGET.digest, proposal_support=8
+    )
+    async with drafter.open(request) as stream:
+        blocks = await until_paused(stream)
+        first = items_of(blocks)[0]
+        await stream.send(Commit(1, 0, (first,), 1))
+        blocks += await until_paused(stream, 1)
+        await stream.send(Commit(2, items_length((first,)), (b" fox",), 1))
+        blocks += await until_paused(stream, 2)
+    for block in blocks:
+        check_evidence(Method.TLI, block.target_ids, block.evidence, len(TARGET))
+        assert block.items == TARGET.items(block.target_ids)
+    assert blocks[-1].commit_seq == 2
+
+
+async def test_registration_comes_first(drafter: GrpcDrafter) -> None:
+    """A target that was never registered is unknown; then the coordinator registers it and opens again."""
+    with pytest.raises(NotFoundError):
+        async with drafter.open(draft_open(CONTEXT, method=Method.SLRS, target_vocabulary_digest=bytes(32))):
+            pass
+
+
+async def test_blocks_of_strings(drafter: GrpcDrafter) -> None:
+    """A stream of ``slrs`` carries whole blocks with ψ, answers questions about their base, and draws them again."""
+    await drafter.register_vocabulary(TARGET.digest, TARGET)
+    request = draft_open(
+        CONTEXT,
+        method=Method.SLRS,
+        sampling=SamplingParams(temperature=0.3),
+        target_vocabulary_digest=TARGET.digest,
+        max_ahead_tokens=3,
+        proposal_support=8,
+        psi_cap_bytes=4,
+    )
+    async with drafter.open(request) as stream:
+        (block,) = await until_paused(stream)
+        check_evidence(Method.SLRS, block.target_ids, block.evidence, len(TARGET))
+        assert isinstance(block.evidence, PsiEvidence)
+        beginnings = tuple(block.target_ids[: count + 1] for count in range(len(block.target_ids)))
+        await stream.send(Evaluate(5, block.start, beginnings))
+        answer = await stream.receive()
+        await stream.send(Commit(1, 0, (b" fox",), 2))
+        (second,) = await until_paused(stream, 1)
+    assert answer == Evaluated(5, pytest.approx(tuple(accumulate(block.evidence.values, mul)), rel=1e-9))
+    moved = replace(request, committed=(b" fox",), committed_tokens=2)
+    async with drafter.open(replace(moved, fence=Fence(1, 2))) as stream:
+        (again,) = await until_paused(stream)
+    assert (again.start, again.target_ids, again.items) == (second.start, second.target_ids, second.items)
+
+
+async def test_another_context_size_is_another_drafter(folder: Path, drafter: GrpcDrafter) -> None:
+    """Where the context is full its size decides about ψ, so the digests differ."""
+    engine = EngineConfig(model=str(folder), threads=1, max_context_tokens=128, packed_linear=False)
+    config = DrafterConfig(engine=engine, listen="127.0.0.1:0", drain_grace_s=0.0)
+    async with running(config) as server, GrpcDrafter(server.address) as smaller:
+        assert (await smaller.info()).digest != (await drafter.info()).digest

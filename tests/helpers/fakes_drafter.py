@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +13,27 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 from transformers import LlamaConfig
 
-from draftmesh.core.draft import Block, DraftOpen
+from draftmesh.core.draft import Block, DraftOpen, Evaluate, Evaluated
 from draftmesh.core.errors import DraftmeshError
 from draftmesh.core.fence import Fence
 from draftmesh.core.protocols import DraftStream, TokenTable
 from draftmesh.core.sampling import Method, NoiseKey, SamplingParams
 from draftmesh.core.text import Item
-from draftmesh.decoding.judge import Judge
-from draftmesh.decoding.sampler import Sampler
-from draftmesh.drafter.chain import Divergence
-from draftmesh.drafter.healing import HealingJudge
+from draftmesh.drafter.chain import Chain, Divergence, DraftToken
+from draftmesh.drafter.judge import draft_judge
+from draftmesh.drafter.opening import Meters, Opening
+from draftmesh.drafter.path_runner import SequenceBudget
 from draftmesh.drafter.proposer import Sink
+from draftmesh.drafter.proposers import Proposers
+from draftmesh.drafter.session import DraftSession, Pacing
+from draftmesh.drafter.string_proposer import PsiLimits
 from draftmesh.engine.block_pool import BlockPool
 from draftmesh.engine.engine import Engine
 from draftmesh.engine.limits import EngineLimits
 from draftmesh.engine.packing import PackedRows
 from draftmesh.engine.paging import Paging
+from draftmesh.tokenization import Tokenizer
+from draftmesh.tokenization.vocabulary import Vocabulary
 from tests.helpers.tiny_models import random_model
 from tests.helpers.tokenizers import small_tokenizer, write_tokenizer
 
@@ -42,6 +48,7 @@ class ScriptedProposer:
     wanted: int = 0
     rebased: list[Divergence] = field(default_factory=list)
     pending: bytes = b""
+    asked: list[Evaluate] = field(default_factory=list)
     closed: bool = False
 
     def draw(self, count: int) -> None:
@@ -53,25 +60,59 @@ class ScriptedProposer:
         self.rebased.append(divergence)
         return self.pending
 
+    def evaluate(self, question: Evaluate) -> None:
+        """Keep the question."""
+        self.asked.append(question)
+
     def close(self) -> None:
         """Keep that it happened."""
         self.closed = True
 
     def bring(self, *items: Item, exhausted: bool = False) -> None:
         """Hand tokens to the sink, as an engine step would."""
-        self.wanted = self.sink.drawn(items, exhausted=exhausted)
+        self.bring_tokens(*map(DraftToken, items), exhausted=exhausted)
+
+    def bring_tokens(self, *tokens: DraftToken, exhausted: bool = False, missing_next: bool = False) -> None:
+        """The same with what is said of the tokens."""
+        self.wanted = self.sink.drawn(tokens, exhausted=exhausted, missing_next=missing_next)
+
+
+@dataclass
+class Counts:
+    """Adds up what proposers cost."""
+
+    draft_rows: int = 0
+    psi_rows: int = 0
+    psi: int = 0
+
+    @property
+    def meters(self) -> Meters:
+        """Meters that add to these."""
+        return Meters(
+            step=lambda _: None,
+            draft_rows=partial(self._add, "draft_rows"),
+            psi_rows=partial(self._add, "psi_rows"),
+            psi=partial(self._add, "psi"),
+        )
+
+    def _add(self, name: str, count: int) -> None:
+        setattr(self, name, getattr(self, name) + count)
 
 
 @dataclass
 class KeepingOutlet:
-    """Keeps blocks and errors."""
+    """Keeps blocks, answers and errors."""
 
     blocks: list[Block] = field(default_factory=list)
+    answers: list[Evaluated] = field(default_factory=list)
     errors: list[DraftmeshError] = field(default_factory=list)
 
-    def put(self, message: Block) -> None:
-        """Keep a block."""
-        self.blocks.append(message)
+    def put(self, message: Block | Evaluated) -> None:
+        """Keep a block or an answer."""
+        if isinstance(message, Block):
+            self.blocks.append(message)
+        else:
+            self.answers.append(message)
 
     def close(self, error: DraftmeshError) -> None:
         """Keep an error."""
@@ -97,19 +138,22 @@ class HandClock:
 Rule = Callable[[tuple[int, ...]], int]
 """A deterministic language model: all tokens so far to the next one."""
 
+Law = Callable[[tuple[int, ...]], Tensor]
+"""A language model: all tokens so far to the logits [tokens] of the next one."""
+
 
 @dataclass
-class RuleRunner:
-    """Runs a rule in place of a model. Its KV is the tokens themselves, so a wrong block table or a stale KV shows."""
+class LawRunner:
+    """Runs a law in place of a model. Its KV is the tokens themselves, so a wrong block table or a stale KV shows."""
 
-    rule: Rule
+    law: Law
     vocabulary_size: int
     block_size: int = 4
     slots: dict[int, int] = field(default_factory=dict)
     rows: int = 0
 
     def run(self, batch: Sequence[PackedRows]) -> Tensor:
-        """One-hot logits of the rule's token for each wanted row."""
+        """The law's logits for each wanted row."""
         logits: list[Tensor] = []
         for rows in batch:
             self.rows += rows.count
@@ -117,20 +161,80 @@ class RuleRunner:
                 self.slots[self._slot(rows, position)] = token
             for end in range(rows.end - rows.wanted + 1, rows.end + 1):
                 seen = tuple(self.slots[self._slot(rows, position)] for position in range(end))
-                logits.append(one_hot(torch.tensor(self.rule(seen)), self.vocabulary_size) * 50.0)
+                logits.append(self.law(seen))
         return torch.stack(logits).float() if logits else torch.empty(0, self.vocabulary_size)
 
     def _slot(self, rows: PackedRows, position: int) -> int:
         return rows.block_table[position // self.block_size] * self.block_size + position % self.block_size
 
 
-def rule_engine(rule: Rule, vocabulary: TokenTable, *, context_tokens: int = 256) -> tuple[Engine, RuleRunner]:
-    """A real engine with the real sampler over a rule."""
-    runner = RuleRunner(rule, len(vocabulary))
+def rule_engine(rule: Rule, vocabulary: TokenTable, *, context_tokens: int = 256) -> tuple[Engine, LawRunner]:
+    """A real engine with the real judge over a rule."""
+    return law_engine(
+        lambda seen: one_hot(torch.tensor(rule(seen)), len(vocabulary)) * 50.0,
+        vocabulary,
+        context_tokens=context_tokens,
+    )
+
+
+def law_engine(law: Law, vocabulary: TokenTable, *, context_tokens: int = 256) -> tuple[Engine, LawRunner]:
+    """A real engine with the real judge over a law."""
+    runner = LawRunner(law, len(vocabulary))
     blocks = 2 * context_tokens // runner.block_size
     limits = EngineLimits(context_tokens, 2 * context_tokens, len(vocabulary), token_budget_tokens=64, max_sequences=8)
-    judge = HealingJudge(Judge(Sampler(vocabulary, "cpu", len(vocabulary))), vocabulary, len(vocabulary))
+    judge = draft_judge(vocabulary, len(vocabulary), "cpu")
     return Engine(runner, judge, Paging(BlockPool(blocks, runner.block_size)), limits), runner
+
+
+@dataclass
+class DraftStage:
+    """One session with its method's own proposer, on an engine that is stepped by hand."""
+
+    engine: Engine
+    runner: LawRunner
+    session: DraftSession
+    outlet: KeepingOutlet
+    counts: Counts
+
+    def run(self) -> None:
+        """Step until there is nothing to do, checking the books after each step."""
+        while self.engine.step() is not None:
+            self.engine.check_integrity()
+
+    @property
+    def last(self) -> Block:
+        """The newest block."""
+        return self.outlet.blocks[-1]
+
+
+def draft_stage(
+    law: Law,
+    tokenizer: Tokenizer,
+    target: Vocabulary,
+    request: DraftOpen,
+    *,
+    context_tokens: int = 256,
+    max_psi_paths: int = 4096,
+    psi_sequences: int = 4,
+) -> DraftStage:
+    """Open a session for ``request`` and run it until it pauses."""
+    engine, runner = law_engine(law, tokenizer.vocabulary, context_tokens=context_tokens)
+    psi = PsiLimits(max_psi_paths, SequenceBudget(psi_sequences))
+    rows = len(tokenizer.vocabulary)
+    proposers = Proposers(tokenizer, rows, "cpu", psi=psi, healing=False, max_vocabularies=2)
+    chain = Chain(
+        request.committed,
+        request.max_ahead_tokens,
+        method=request.method,
+        committed_tokens=request.committed_tokens,
+    )
+    outlet, counts = KeepingOutlet(), Counts()
+    session = DraftSession(chain, outlet, HandClock(), Pacing())
+    proposers.prepare(request, target)
+    session.start(proposers.begin(Opening.of(engine, tokenizer, request, counts.meters), target, session))
+    stage = DraftStage(engine, runner, session, outlet, counts)
+    stage.run()
+    return stage
 
 
 def draft_open(context: bytes, **changes: Any) -> DraftOpen:  # noqa: ANN401 (any field of DraftOpen)

@@ -7,13 +7,13 @@ from typing import Protocol, TypeVar
 
 from draftmesh.core.draft import DraftOpen
 from draftmesh.core.endpoint import DrafterInfo, LoadReport, TokenizerFile
-from draftmesh.core.protocols import TokenTable
 from draftmesh.drafter.proposer import Proposer, Sink
+from draftmesh.tokenization.vocabulary import Vocabulary
 
 T = TypeVar("T")
 
-Propose = Callable[[DraftOpen, Sink], Proposer]
-"""Begins a session's proposer. For the backend's own thread."""
+Propose = Callable[[DraftOpen, Vocabulary | None, Sink], Proposer]
+"""Begins a session's proposer, for the target's vocabulary if it is known. For the backend's own thread."""
 
 Work = Callable[[Propose], T]
 
@@ -35,8 +35,15 @@ class Backend(Protocol):
     async def call(self, work: Work[T]) -> T:
         """The result of ``work``, run as by :meth:`post`. Cancelled before its turn it does not run."""
 
+    def prepare(self, request: DraftOpen, target: Vocabulary | None) -> None:
+        """Get ready for a session on any thread, so that beginning it is quick.
+
+        Raises:
+            UnsupportedMethodError: the method cannot draft for this target.
+        """
+
     def load(self) -> LoadReport:
         """What the backend knows of its load: everything but sessions and draining."""
 
-    def shared_tokens(self, target: TokenTable) -> int:
+    def shared_tokens(self, target: Vocabulary) -> int:
         """How many of a target's tokens can be proposed as they are."""

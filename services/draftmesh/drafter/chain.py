@@ -10,17 +10,79 @@ The chain is pure: no model, no thread, no clock. Its text is what the drafter b
 A commit *agrees* when the drawn text begins with lead + commit. It may end inside a drawn token, which then stays in
 hand with a lead. Anything else is a :class:`Divergence`: the proposer drops tokens and goes on from the committed text.
 A proposer that backs up to redraw an unnatural boundary leaves a lead without a token; the next token spells it.
+
+What a commit may keep is the method's business (:class:`Keep`). Where the target's own draws are compared with a
+draft, text that agrees may always stay. Where a draft token is a draw whose law is reported, it stays only if nothing
+has been judged in its place, and a block of ``slrs`` is never continued.
 """
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from draftmesh.core.draft import Block, Commit
 from draftmesh.core.errors import InternalError, StateError
+from draftmesh.core.evidence import Evidence, ProposalEvidence, PsiEvidence, SparseDistribution
+from draftmesh.core.sampling import Method
 from draftmesh.core.text import TERMINAL_ROLES, Item, TextPrefix, items_length
 from draftmesh.drafter.symbols import common_length, to_items, to_symbols
+
+
+class Keep(enum.Enum):
+    """What is left of a draft after a commit that its text begins with."""
+
+    TEXT = enum.auto()
+    """All that is ahead, from inside a drawn token too (``exact``)."""
+
+    TOKENS = enum.auto()
+    """All, if the commit covers whole drawn tokens, as many as it has target tokens (``tli`` and its like).
+
+    One more target token than drawn ones is a token without bytes, in whose place a drawn token has been rejected.
+    """
+
+    NOTHING = enum.auto()
+    """Every commit begins a new block (``slrs``)."""
+
+
+def keep_of(method: Method) -> Keep:
+    """What a method's commits keep."""
+    match method:
+        case Method.TLI | Method.REJECTION | Method.TLI_EXACT:
+            return Keep.TOKENS
+        case Method.SLRS:
+            return Keep.NOTHING
+        case _:
+            return Keep.TEXT
+
+
+@dataclass(frozen=True, slots=True)
+class DraftToken:
+    """One drawn token: what it says, and what its method has to say of it."""
+
+    item: Item
+    """Its bytes, not empty, or its role."""
+
+    target_id: int | None = None
+    """The target's token that it is, for methods whose proposals are target ids."""
+
+    distribution: SparseDistribution | None = None
+    """What it was drawn from (``tli``, ``rejection``)."""
+
+    psi: float | None = None
+    """Its ψ after the tokens of the block before it (``slrs``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class DraftPosition:
+    """Where a draft token starts."""
+
+    offset: int
+    """Bytes generated before it."""
+
+    tokens: int
+    """Target tokens generated before it, those of the draft included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +102,25 @@ class Divergence:
 class Chain:
     """One session's text, in symbols; see the module's picture."""
 
-    def __init__(self, committed: Sequence[Item], max_ahead_tokens: int) -> None:
-        """Start with ``committed`` generated already and nothing drawn."""
+    def __init__(
+        self,
+        committed: Sequence[Item],
+        max_ahead_tokens: int,
+        *,
+        method: Method = Method.EXACT,
+        committed_tokens: int = 0,
+    ) -> None:
+        """Start with ``committed`` (``committed_tokens`` target tokens) generated already and nothing drawn."""
+        self._method = method
+        self._keep = keep_of(method)
         self._committed = TextPrefix().extend(committed)
+        self._committed_tokens = committed_tokens
         self._commit_seq = 0
         self._max_ahead_tokens = max_ahead_tokens
         self._lead: tuple[int, ...] = ()
         self._tokens: list[tuple[int, ...]] = []
+        self._drawn_tokens: list[DraftToken] = []  # beside ``_tokens``
+        self._missing_next = False
         self._sent = 0
 
     @property
@@ -63,6 +137,12 @@ class Chain:
     def ahead(self) -> tuple[Item, ...]:
         """The drawn text beyond the committed text."""
         return to_items(self._drawn[len(self._lead) :])
+
+    @property
+    def position(self) -> DraftPosition:
+        """Where the next drawn token starts."""
+        offset = self._committed.length + items_length(self.ahead)
+        return DraftPosition(offset, self._committed_tokens + len(self._tokens))
 
     @property
     def room(self) -> int:
@@ -84,18 +164,25 @@ class Chain:
         """Whether no block has carried text beyond the commit yet, so that the other side has nothing in hand."""
         return self._sent == 0
 
-    def draw(self, item: Item) -> None:
-        """Append one drawn token (its bytes, not empty, or its role).
+    def draw(self, token: DraftToken) -> None:
+        """Append one drawn token.
 
         Raises:
             InternalError: the token contradicts the lead that it had to spell.
         """
-        self._tokens.append(to_symbols((item,)))
+        self._tokens.append(to_symbols((token.item,)))
         drawn = self._drawn
         if common_length(drawn, self._lead) < min(len(drawn), len(self._lead)):
             self._tokens.pop()
-            raise InternalError(f"the drawn token {item!r} contradicts the committed text {to_items(self._lead)!r}")
+            raise InternalError(
+                f"the drawn token {token.item!r} contradicts the committed text {to_items(self._lead)!r}"
+            )
+        self._drawn_tokens.append(token)
         self._settle_tokens()
+
+    def draw_nothing(self) -> None:
+        """After the drawn tokens the draft translates to nothing; that is to be sent with the last of them."""
+        self._missing_next = True
 
     def commit(self, commit: Commit) -> Divergence | None:
         """Take what the target has settled; None if the drawn text agrees with it.
@@ -107,12 +194,18 @@ class Chain:
         """
         self._check(commit)
         self._committed = self._committed.extend(commit.items)
+        self._committed_tokens += commit.tokens
         self._commit_seq = commit.commit_seq
         self._lead += to_symbols(commit.items)
         drawn = self._drawn
-        agrees = drawn[: len(self._lead)] == self._lead
         agreeing = common_length(drawn, self._lead)
-        self._settle_tokens(agreeing)
+        agrees = agreeing == len(self._lead)
+        if self._keep is Keep.NOTHING:
+            agrees = False
+        else:
+            covered = self._settle_tokens(agreeing)
+            if self._keep is Keep.TOKENS:
+                agrees = agrees and not self._lead and covered == commit.tokens
         return None if agrees else self._diverge(items_length(to_items(drawn[agreeing:])))
 
     def back_up(self, pending: bytes) -> None:
@@ -128,8 +221,19 @@ class Chain:
         for token in self._tokens[self._sent :]:
             items.extend(to_items(token[max(0, begin - position) :]))
             position += len(token)
+        tokens = self._drawn_tokens[self._sent :]
         self._sent = len(self._tokens)
-        return Block(commit_seq=self._commit_seq, start=start, items=tuple(items), paused=paused)
+        ids = tuple(token.target_id for token in tokens if token.target_id is not None)
+        return Block(self._commit_seq, start, tuple(items), paused, ids, self._evidence(tokens))
+
+    def _evidence(self, tokens: Sequence[DraftToken]) -> Evidence | None:
+        match self._method:
+            case Method.TLI | Method.REJECTION:
+                return ProposalEvidence(tuple(t.distribution for t in tokens if t.distribution is not None))
+            case Method.SLRS:
+                return PsiEvidence(tuple(t.psi for t in tokens if t.psi is not None), self._missing_next)
+            case _:
+                return None
 
     @property
     def _drawn(self) -> tuple[int, ...]:
@@ -143,8 +247,8 @@ class Chain:
                 f"commit {commit.commit_seq} starts at byte {commit.offset}, but {self._committed.length} are committed"
             )
 
-    def _settle_tokens(self, agreeing: int | None = None) -> None:
-        """Let go of drawn tokens that lie within the agreeing part of the lead."""
+    def _settle_tokens(self, agreeing: int | None = None) -> int:
+        """Let go of drawn tokens that lie within the agreeing part of the lead; how many they are."""
         settled = len(self._lead) if agreeing is None else agreeing
         count = 0
         while count < len(self._tokens) and len(self._tokens[count]) <= settled:
@@ -152,11 +256,15 @@ class Chain:
             self._lead = self._lead[len(self._tokens[count]) :]
             count += 1
         del self._tokens[:count]
+        del self._drawn_tokens[:count]
         self._sent = max(0, self._sent - count)
+        return count
 
     def _diverge(self, wasted_bytes: int) -> Divergence:
         divergence = Divergence(len(self._tokens), to_items(self._lead), wasted_bytes)
         self._tokens.clear()
+        self._drawn_tokens.clear()
+        self._missing_next = False
         self._lead = ()
         self._sent = 0
         return divergence

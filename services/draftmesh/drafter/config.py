@@ -53,6 +53,12 @@ class DrafterConfig:
     max_vocabularies: int = 8
     """Registered target vocabularies that are kept, the latest used."""
 
+    max_psi_paths: int = 4096
+    """Paths of one ``slrs`` block's draft tree that are computed at most; a session that needs more ends."""
+
+    psi_sequences: int = 16
+    """Engine sequences that all ``slrs`` sessions together may open beside their own, to compute paths in one step."""
+
     watch_interval_s: float = 1.0
     """A load report is sent at least this often to everyone who watches."""
 
@@ -69,6 +75,8 @@ class DrafterConfig:
         require_at_least(1, self, "max_vocabularies", "retry_after_ms")
         if self.default_ahead_tokens > self.max_ahead_tokens:
             raise ConfigError("default_ahead_tokens must not be above max_ahead_tokens")
+        require_at_least(1, self, "max_psi_paths")
+        require_at_least(0, self, "psi_sequences")
         require_not_negative(self, "block_interval_ms", "lookup_context_bytes", "drain_grace_s")
         require_positive(self, "watch_interval_s")
         self.lookup.validate()

@@ -88,6 +88,23 @@ def fit(prompt_ids: Sequence[int], generated_ids: Sequence[int], limit_tokens: i
     return ContextWindow((fixed[0], *fixed[max(1, len(fixed) - tail) :]), first_generated)
 
 
+def fit_steadily(
+    prompt_ids: Sequence[int], generated_ids: Sequence[int], limit_tokens: int, room_tokens: int
+) -> ContextWindow:
+    """As :func:`fit`, but a function of the tokens alone, whatever window came before.
+
+    Whoever draws for the same text then conditions on the same tokens. What is left out grows by half of what fits at a
+    time, and all generated tokens that are kept can be rewound.
+    """
+    length = len(prompt_ids) + len(generated_ids)
+    if length + room_tokens <= limit_tokens:
+        return ContextWindow(tuple(prompt_ids), 0)
+    step = max(1, (limit_tokens - room_tokens) // 2)
+    start = -(-(length + room_tokens + 1 - limit_tokens) // step) * step
+    first_generated = max(0, start - len(prompt_ids))
+    return ContextWindow((*prompt_ids[:1], *prompt_ids[start:]), first_generated)
+
+
 class WindowHistory(History):
     """The history of a sequence that holds the newest generated tokens alone.
 
@@ -106,8 +123,6 @@ class WindowHistory(History):
     ) -> None:
         """Know all of ``prompt_ids`` and ``generated_ids``, and count from ``first_generated``."""
         super().__init__(table, sampling, noise_key, prompt_ids)
-        self.redrawn_tokens = 0
-        """Leading tokens of the next request's draft that say committed text again (module ``healing``)."""
         self._first_generated = first_generated
         self.append(generated_ids)
 

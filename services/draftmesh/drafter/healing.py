@@ -21,9 +21,7 @@ import torch
 from torch import Tensor
 
 from draftmesh.core.protocols import TokenTable
-from draftmesh.drafter.context import WindowHistory
 from draftmesh.drafter.lookup import is_word
-from draftmesh.engine.judging import Case, Judge, Judgement
 from draftmesh.tokenization.utf8 import pending_length
 
 KEEP_SHARE = 0.05
@@ -62,31 +60,17 @@ class PrefixIndex:
         return self._ids[bisect_left(self._texts, prefix) : bisect_left(self._texts, _successor(prefix))]
 
 
-class HealingJudge:
-    """Decides redrawn tokens before another judge draws the rest; cases of other histories pass as they are."""
+class Healing:
+    """Decides redrawn tokens, before whoever draws looks at their rows."""
 
-    def __init__(self, judge: Judge, table: TokenTable, vocab_rows: int) -> None:
-        """Decide by ``table``; ``judge`` does the drawing."""
-        self._judge = judge
+    def __init__(self, table: TokenTable, vocab_rows: int) -> None:
+        """Decide by ``table``, whose tokens below ``vocab_rows`` have rows."""
         self._table = table
         self._index = PrefixIndex(table, vocab_rows)
 
-    def judge(
+    def decide(
         self,
-        logits: Tensor,  # [rows, vocab]: rows of redrawn tokens are overwritten
-        cases: Sequence[Case],
-    ) -> list[Judgement]:
-        """One judgement for each case."""
-        row = 0
-        for case in cases:
-            if isinstance(case.history, WindowHistory) and (count := case.history.redrawn_tokens):
-                self._decide(logits[row : row + count], case.draft[:count])
-            row += 1 + len(case.draft)
-        return self._judge.judge(logits, cases)
-
-    def _decide(
-        self,
-        logits: Tensor,  # [redrawn, vocab]
+        logits: Tensor,  # [redrawn, vocab]; overwritten
         redrawn: Sequence[int],
     ) -> None:
         """Leave one token possible in each row: the redrawn one, or in some row what replaces it and those after it."""

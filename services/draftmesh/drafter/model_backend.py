@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 
 from draftmesh.core.draft import DraftOpen
 from draftmesh.core.endpoint import DrafterInfo, LoadReport
-from draftmesh.core.protocols import TokenTable
 from draftmesh.core.sampling import Method
-from draftmesh.decoding.judge import Judge
-from draftmesh.decoding.sampler import Sampler
 from draftmesh.drafter.backend import Propose, T, Work
 from draftmesh.drafter.config import DrafterConfig
-from draftmesh.drafter.healing import HealingJudge
-from draftmesh.drafter.model import ModelProposer
+from draftmesh.drafter.judge import draft_judge
+from draftmesh.drafter.opening import Meters, Opening
+from draftmesh.drafter.path_runner import SequenceBudget
 from draftmesh.drafter.proposer import Proposer, Sink
+from draftmesh.drafter.proposers import Proposers
+from draftmesh.drafter.string_proposer import PsiLimits
 from draftmesh.engine.building import assemble
 from draftmesh.engine.config import EngineConfig
 from draftmesh.engine.engine import Engine
@@ -22,6 +24,7 @@ from draftmesh.engine.engine_thread import EngineThread
 from draftmesh.engine.loading import LoadedModel, load_model
 from draftmesh.engine.step_recorder import StepRecorder
 from draftmesh.telemetry.metrics import DrafterMetrics
+from draftmesh.tokenization.vocabulary import Vocabulary
 
 Load = Callable[[EngineConfig], LoadedModel]
 
@@ -36,7 +39,8 @@ class ModelBackend:
         self._config = config
         self._engine_config = engine
         self._load_model = load
-        self._recorder = StepRecorder(metrics.batch_sequences, metrics.step_duration)
+        recorder = StepRecorder(metrics.batch_sequences, metrics.step_duration)
+        self._meters = Meters(recorder.record, metrics.draft_rows.add, metrics.psi_rows.add, metrics.psi.add)
         self._thread = EngineThread(self._build, threads=engine.threads, name="drafter-engine")
 
     def start(self) -> None:
@@ -66,40 +70,49 @@ class ModelBackend:
         """What the engine measures."""
         return self._thread.engine.stats.load
 
-    def shared_tokens(self, target: TokenTable) -> int:
-        """Tokens of the target whose bytes, or role, are those of a token of this model."""
-        own = self._loaded.tokenizer.vocabulary
-        known = set(own.items(range(len(own)))) - {b""}
-        return sum(1 for token in range(len(target)) if (target.role(token) or target.token_bytes(token)) in known)
+    def prepare(self, request: DraftOpen, target: Vocabulary | None) -> None:
+        """Compare the vocabularies, if the session needs that and it is not done yet."""
+        self._proposers.prepare(request, target)
+
+    def shared_tokens(self, target: Vocabulary) -> int:
+        """Tokens of the target that can be proposed one to one."""
+        return self._proposers.shared_tokens(target)
 
     def _build(self) -> Engine:
         self._loaded = self._load_model(self._engine_config)
-        prepared, vocabulary = self._loaded.prepared, self._loaded.tokenizer.vocabulary
-        judge = Judge(Sampler(vocabulary, self._loaded.model.device, prepared.vocab_rows))
-        healing = HealingJudge(judge, vocabulary, prepared.vocab_rows)
-        return assemble(prepared, self._engine_config, healing, self._loaded.vocabulary_size)
+        prepared, tokenizer = self._loaded.prepared, self._loaded.tokenizer
+        limits = PsiLimits(self._config.max_psi_paths, SequenceBudget(self._config.psi_sequences))
+        self._proposers = Proposers(
+            tokenizer,
+            prepared.vocab_rows,
+            self._loaded.model.device,
+            psi=limits,
+            healing=self._config.healing,
+            max_vocabularies=self._config.max_vocabularies,
+        )
+        judge = draft_judge(tokenizer.vocabulary, prepared.vocab_rows, self._loaded.model.device)
+        roomy = replace(
+            self._engine_config, max_sequences=self._engine_config.max_sequences + self._config.psi_sequences
+        )
+        return assemble(prepared, roomy, judge, self._loaded.vocabulary_size)
 
     def _propose_on(self, engine: Engine) -> Propose:
-        def propose(request: DraftOpen, sink: Sink) -> Proposer:
-            return ModelProposer(
-                engine,
-                self._loaded.tokenizer,
-                request,
-                sink,
-                meter=self._recorder.record,
-                healing=self._config.healing,
-            )
+        def propose(request: DraftOpen, target: Vocabulary | None, sink: Sink) -> Proposer:
+            opening = Opening.of(engine, self._loaded.tokenizer, request, self._meters)
+            return self._proposers.begin(opening, target, sink)
 
         return propose
 
     def _describe(self) -> DrafterInfo:
-        loaded = self._loaded
+        loaded, limit_tokens = self._loaded, self._thread.engine.limits.sequence_tokens
+        # Where the context is full its size decides about ψ, so drafters of one digest must have the same.
+        digest = hashlib.sha256(b"draftmesh drafter 1" + loaded.digest + limit_tokens.to_bytes(8, "little")).digest()
         return DrafterInfo(
             name=self._config.public_name,
-            digest=loaded.digest,
+            digest=digest,
             vocabulary_digest=loaded.tokenizer.vocabulary.digest,
-            methods=(Method.EXACT,),
-            max_context_tokens=self._thread.engine.limits.sequence_tokens,
+            methods=(Method.EXACT, Method.TLI, Method.TLI_EXACT, Method.REJECTION, Method.SLRS),
+            max_context_tokens=limit_tokens,
             max_ahead_tokens=self._config.max_ahead_tokens,
             max_sessions=self._config.max_sessions,
             parameters=loaded.parameters,

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from draftmesh.core.draft import Evaluate
 from draftmesh.core.text import Item
-from draftmesh.drafter.chain import Divergence
+from draftmesh.drafter.chain import Divergence, DraftToken
 from draftmesh.drafter.lookup import LookupConfig, SuffixIndex
-from draftmesh.drafter.proposer import Sink
+from draftmesh.drafter.proposer import Sink, no_psi
 
 _PIECE = re.compile(
     rb" ?[0-9A-Za-z_\x80-\xff]{1,24}"  # a word
@@ -42,10 +43,10 @@ class NgramProposer:
 
     def draw(self, count: int) -> None:
         """Bring up to ``count`` pieces at once."""
-        items: list[Item] = []
-        while self._source is not None and len(items) < count:
-            items.append(self._copy(self._source))
-        self._sink.drawn(items, exhausted=self._source is None)
+        tokens: list[DraftToken] = []
+        while self._source is not None and len(tokens) < count:
+            tokens.append(DraftToken(self._copy(self._source)))
+        self._sink.drawn(tokens, exhausted=self._source is None)
 
     def rebase(self, divergence: Divergence) -> bytes:
         """Index what is committed and look for a new source."""
@@ -54,6 +55,10 @@ class NgramProposer:
         self._forget_copy()
         self._source = self._index.find()
         return b""
+
+    def evaluate(self, question: Evaluate) -> None:  # noqa: ARG002
+        """Refuse: there is no law that it draws from."""
+        raise no_psi()
 
     def close(self) -> None:
         """Forget the text."""

@@ -6,12 +6,12 @@ import hashlib
 
 from draftmesh.core.draft import DraftOpen
 from draftmesh.core.endpoint import DrafterInfo, LoadReport, TokenizerFile
-from draftmesh.core.protocols import TokenTable
 from draftmesh.core.sampling import Method
 from draftmesh.drafter.backend import T, Work
 from draftmesh.drafter.config import DrafterConfig
 from draftmesh.drafter.ngram import NgramProposer, text_of
 from draftmesh.drafter.proposer import Proposer, Sink
+from draftmesh.tokenization.vocabulary import Vocabulary
 
 _UNLIMITED_TOKENS = (1 << 31) - 1
 
@@ -47,11 +47,14 @@ class NgramBackend:
         """There is no engine to be busy."""
         return LoadReport()
 
-    def shared_tokens(self, target: TokenTable) -> int:
+    def shared_tokens(self, target: Vocabulary) -> int:
         """Any text can be proposed."""
         return sum(1 for token in range(len(target)) if target.token_bytes(token))
 
-    def _propose(self, request: DraftOpen, sink: Sink) -> Proposer:
+    def prepare(self, request: DraftOpen, target: Vocabulary | None) -> None:
+        """Any session will do."""
+
+    def _propose(self, request: DraftOpen, target: Vocabulary | None, sink: Sink) -> Proposer:  # noqa: ARG002
         text = text_of(request.context) + text_of(request.committed)
         newest = text[max(0, len(text) - self._config.lookup_context_bytes) :]
         return NgramProposer(newest, self._config.lookup, sink)

@@ -5,19 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from draftmesh.core.errors import DraftmeshError
-from draftmesh.core.text import Item
-from draftmesh.drafter.chain import Divergence
+from draftmesh.core.draft import Evaluate, Evaluated
+from draftmesh.core.errors import DraftmeshError, UnsupportedMethodError
+from draftmesh.drafter.chain import Divergence, DraftPosition, DraftToken
 
 
 class Sink(Protocol):
     """Where a proposer brings what it has drawn. Called on the proposer's own thread."""
 
-    def drawn(self, items: Sequence[Item], *, exhausted: bool = False) -> int:
-        """Take draft tokens, in order; ``exhausted``: nothing more can be drawn before the next divergence.
+    @property
+    def position(self) -> DraftPosition:
+        """Where the next draft token starts."""
+
+    def drawn(self, tokens: Sequence[DraftToken], *, exhausted: bool = False, missing_next: bool = False) -> int:
+        """Take draft tokens, in order.
+
+        Args:
+            tokens: What was drawn.
+            exhausted: Nothing more can be drawn before the next divergence.
+            missing_next: After the tokens the draft translates to nothing (``slrs``).
 
         Returns how many more tokens are wanted right now; 0 stops the proposer until the next ``draw``.
         """
+
+    def evaluated(self, answer: Evaluated) -> None:
+        """Take the answer to a question for ψ."""
 
     def failed(self, error: DraftmeshError) -> None:
         """Nothing more will ever be drawn."""
@@ -39,5 +51,18 @@ class Proposer(Protocol):
         an unnatural token boundary; else nothing.
         """
 
+    def evaluate(self, question: Evaluate) -> None:
+        """Find ψ of sequences that follow the committed text, and bring it to the sink, unless a commit comes first.
+
+        Raises:
+            UnsupportedMethodError: the session's method asks for no ψ.
+            InvalidTokenError: an id lies outside the target's vocabulary.
+        """
+
     def close(self) -> None:
         """Free everything held for the session; safe to call twice."""
+
+
+def no_psi() -> UnsupportedMethodError:
+    """What is wrong with a question for ψ where the method has none."""
+    return UnsupportedMethodError("string probabilities are a matter of method slrs alone")

@@ -54,7 +54,8 @@ class DrafterServicer(drafter_pb2_grpc.DrafterServiceServicer):
         """Makes a target's vocabulary known by its digest."""
         vocabulary = await asyncio.to_thread(_vocabulary, request)
         self._daemon.vocabularies.register(request.digest, vocabulary)
-        shared = await asyncio.to_thread(self._daemon.backend.shared_tokens, vocabulary)
+        known = self._daemon.vocabularies.get(request.digest)
+        shared = await asyncio.to_thread(self._daemon.backend.shared_tokens, known)
         return pb.RegisterVocabularyResponse(shared_tokens=shared)
 
     async def GetDrafterInfo(
@@ -111,4 +112,4 @@ class _Requests:
 def _vocabulary(request: pb.RegisterVocabularyRequest) -> Vocabulary:
     table = vocabulary_from_proto(request)
     roles = {token: role for token in range(len(table)) if (role := table.role(token)) is not None}
-    return Vocabulary(table.texts, roles, table.special)
+    return Vocabulary(table.texts, roles, table.special, table.fallback)

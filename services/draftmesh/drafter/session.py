@@ -9,19 +9,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from draftmesh.core.draft import Block, Commit
+from draftmesh.core.draft import Block, Commit, Evaluate, Evaluated
 from draftmesh.core.errors import DraftmeshError
 from draftmesh.core.protocols import Clock
 from draftmesh.core.text import Item
-from draftmesh.drafter.chain import Chain, Divergence
+from draftmesh.drafter.chain import Chain, Divergence, DraftPosition, DraftToken
 from draftmesh.drafter.proposer import Proposer
 
 
 class Outlet(Protocol):
-    """Where a session's blocks go. Called on the session's thread; must not block."""
+    """Where a session's messages go. Called on the session's thread; must not block."""
 
-    def put(self, message: Block) -> None:
-        """Send a block."""
+    def put(self, message: Block | Evaluated) -> None:
+        """Send a block, or an answer."""
 
     def close(self, error: DraftmeshError) -> None:
         """End the stream with an error."""
@@ -76,6 +76,11 @@ class DraftSession:
         """Length of the committed text."""
         return self._chain.committed.length
 
+    @property
+    def position(self) -> DraftPosition:
+        """Where the next draft token starts."""
+        return self._chain.position
+
     def start(self, proposer: Proposer) -> None:
         """Begin to draw; a session that was closed meanwhile only frees the proposer."""
         self._proposer = proposer
@@ -98,13 +103,34 @@ class DraftSession:
             self._rewind(self._proposer, divergence)
         self._go_on()
 
-    def drawn(self, items: Sequence[Item], *, exhausted: bool = False) -> int:
+    def evaluate(self, question: Evaluate) -> None:
+        """Have ψ found; of sequences after any other text than what is committed nothing is known.
+
+        Raises:
+            UnsupportedMethodError: the session's method asks for no ψ.
+            InvalidTokenError: an id lies outside the target's vocabulary.
+        """
+        if self._proposer is None or self._closed:
+            return
+        if question.prefix == self._chain.committed:
+            self._proposer.evaluate(question)
+        else:
+            self.evaluated(Evaluated(question.evaluation_id, ()))
+
+    def evaluated(self, answer: Evaluated) -> None:
+        """Send an answer."""
+        if not self._closed:
+            self._outlet.put(answer)
+
+    def drawn(self, tokens: Sequence[DraftToken], *, exhausted: bool = False, missing_next: bool = False) -> int:
         """Take draft tokens and send what is due. Returns how many more are wanted."""
         if self._closed:
             return 0
-        for item in items:
-            self._chain.draw(item)
-        self.tally.drawn_tokens += len(items)
+        for token in tokens:
+            self._chain.draw(token)
+        if missing_next:
+            self._chain.draw_nothing()
+        self.tally.drawn_tokens += len(tokens)
         wanted = 0 if exhausted else self._chain.room
         if not wanted or self._is_due():
             self._send(paused=not wanted)

@@ -5,22 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import structlog
 
-from draftmesh.core.draft import Block, Commit, DraftOpen, Evaluate
+from draftmesh.core.draft import Block, Commit, DraftOpen, Evaluate, Evaluated
 from draftmesh.core.errors import (
     AlreadyOpenError,
     DraftmeshError,
     FencedError,
     InternalError,
     StateError,
-    UnsupportedMethodError,
 )
 from draftmesh.core.fence import Fence
 from draftmesh.core.protocols import Clock
-from draftmesh.decoding.noise_key import require_noise_key
+from draftmesh.drafter.admission import admissible
 from draftmesh.drafter.backend import Backend
 from draftmesh.drafter.config import DrafterConfig
 from draftmesh.drafter.lane import Lane
@@ -29,6 +28,7 @@ from draftmesh.drafter.spans import DraftSpans
 from draftmesh.drafter.vocabularies import VocabularyStore
 from draftmesh.telemetry.metrics import DrafterMetrics
 from draftmesh.telemetry.tracing import tracer
+from draftmesh.tokenization.vocabulary import Vocabulary
 from draftmesh.transport.codec_common import Draining
 from draftmesh.transport.codec_draft import DraftOpened, DraftRequestMessage, DraftResponseMessage
 from draftmesh.transport.fences import Claim, FenceRegistry
@@ -37,7 +37,7 @@ from draftmesh.transport.outbox import Outbox
 
 _LOG = structlog.get_logger(__name__)
 
-Outgoing = Block | Draining
+Outgoing = Block | Evaluated | Draining
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,38 +86,31 @@ class DraftStreams:
         first = await anext(incoming, None)
         if first is None or not isinstance(first.message, DraftOpen):
             raise StateError("a stream begins with OpenDraft")
-        request = self._admissible(first.message)
+        daemon = self._daemon
+        request, target = admissible(first.message, daemon.config, daemon.backend.info, daemon.vocabularies)
         outbox = Outbox[Outgoing]()
         superseded = FencedError(f"session {request.session_id}: a newer stream speaks for it")
         with (
             self._fences.claim(request.session_id, first.fence, lambda: outbox.close(superseded)) as claim,
-            self._daemon.board.admit(),
-            self._session(request, outbox) as (lane, spans),
+            daemon.board.admit(),
+            self._session(request, target, outbox) as (lane, spans),
         ):
             spans.begin(first.traceparent)
+            await asyncio.to_thread(daemon.backend.prepare, request, target)
             await lane.open()
-            yield DraftOpened(self._daemon.backend.info.digest, request.max_ahead_tokens)
+            yield DraftOpened(daemon.backend.info.digest, request.max_ahead_tokens)
             async with _running(_Reader(incoming, claim, lane, spans, outbox).run()):
                 while (message := await outbox.get()) is not None:
                     self._count(message, spans)
                     yield message
 
-    def _admissible(self, request: DraftOpen) -> DraftOpen:
-        """The request as it is applied; raises what makes it impossible."""
-        daemon = self._daemon
-        if request.method not in daemon.backend.info.methods:
-            offered = ", ".join(method.label for method in daemon.backend.info.methods)
-            raise UnsupportedMethodError(f"method {request.method.label} is not offered here; offered: {offered}")
-        require_noise_key(request.noise_key)
-        if request.target_vocabulary_digest:
-            daemon.vocabularies.get(request.target_vocabulary_digest)
-        ahead = request.max_ahead_tokens or daemon.config.default_ahead_tokens
-        return replace(request, max_ahead_tokens=min(ahead, daemon.config.max_ahead_tokens))
-
     @contextmanager
-    def _session(self, request: DraftOpen, outbox: Outbox[Outgoing]) -> Iterator[tuple[Lane, DraftSpans]]:
+    def _session(
+        self, request: DraftOpen, target: Vocabulary | None, outbox: Outbox[Outgoing]
+    ) -> Iterator[tuple[Lane, DraftSpans]]:
         daemon = self._daemon
-        lane = Lane(daemon.backend, request, outbox, daemon.clock, Pacing(daemon.config.block_interval_ms))
+        pacing = Pacing(daemon.config.block_interval_ms)
+        lane = Lane(daemon.backend, request, outbox, daemon.clock, pacing, target=target)
         spans = DraftSpans(request.session_id, daemon.backend.info.name, tracer())
         self._open.add(outbox)
         daemon.metrics.sessions_active.add(1)
@@ -166,8 +159,8 @@ class _Reader:
             case Commit() as commit:
                 self.spans.begin(incoming.traceparent)
                 self.lane.commit(commit)
-            case Evaluate():
-                raise UnsupportedMethodError("string probabilities are not offered here")
+            case Evaluate() as question:
+                self.lane.evaluate(question)
             case _:
                 raise AlreadyOpenError("the stream is open already")
 

@@ -17,14 +17,14 @@ class VocabularyStore:
         self._vocabularies: OrderedDict[bytes, Vocabulary] = OrderedDict()
 
     def register(self, digest: bytes, vocabulary: Vocabulary) -> None:
-        """Keep a vocabulary; the longest unused one makes room.
+        """Keep a vocabulary, unless it is known already; the longest unused one makes room.
 
         Raises:
             InvalidRequestError: ``digest`` is not the vocabulary's.
         """
         if vocabulary.digest != digest:
             raise InvalidRequestError(f"digest {digest.hex()} is not that of the tokens, {vocabulary.digest.hex()}")
-        self._vocabularies[digest] = vocabulary
+        self._vocabularies.setdefault(digest, vocabulary)
         self._vocabularies.move_to_end(digest)
         while len(self._vocabularies) > self._capacity:
             self._vocabularies.popitem(last=False)

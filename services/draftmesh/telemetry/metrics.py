@@ -64,6 +64,15 @@ class DrafterMetrics:
     wasted_bytes: Counter
     """Drafted bytes that a commit contradicted."""
 
+    psi: Counter
+    """Sequences of target tokens whose ψ was reported, with a block or as an answer."""
+
+    psi_rows: Counter
+    """Engine rows computed for ψ alone."""
+
+    draft_rows: Counter
+    """Engine rows computed to draw draft tokens, those of contexts and committed text among them."""
+
     batch_sequences: Histogram
     """Sequences in one engine step."""
 
@@ -77,6 +86,9 @@ class DrafterMetrics:
             sessions_active=_sessions_active(meter),
             drafted_tokens=_drafted_tokens(meter),
             wasted_bytes=_wasted_bytes(meter),
+            psi=meter.create_counter("draftmesh.drafter.psi", "{sequence}", "Token sequences whose ψ was reported"),
+            psi_rows=_rows(meter, "psi_rows", "Engine rows computed for ψ alone"),
+            draft_rows=_rows(meter, "draft_rows", "Engine rows computed to draw draft tokens"),
             batch_sequences=_batch_sequences(meter),
             step_duration=_step_duration(meter),
         )
@@ -226,6 +238,10 @@ def _seconds(meter: Meter, name: str, description: str, buckets: tuple[float, ..
 
 def _sessions_active(meter: Meter) -> UpDownCounter:
     return meter.create_up_down_counter("draftmesh.sessions_active", "{session}", "Sessions with an open stream")
+
+
+def _rows(meter: Meter, name: str, description: str) -> Counter:
+    return meter.create_counter(f"draftmesh.drafter.{name}", "{row}", description)
 
 
 def _rounds(meter: Meter) -> Counter:

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from draftmesh.core.draft import Block, Commit
+from draftmesh.core.sampling import Method
 from draftmesh.core.text import Item, Role, TextPrefix, items_length, join_items
-from draftmesh.drafter.chain import Chain
+from draftmesh.drafter.chain import Chain, DraftToken
 from draftmesh.drafter.symbols import to_items, to_symbols
 
 MAX_AHEAD_TOKENS = 5
@@ -29,7 +30,7 @@ class Twin:
     def draw(self, item: Item) -> None:
         """Draw a token if there is room."""
         if self.chain.room > 0:
-            self.chain.draw(item)
+            self.chain.draw(DraftToken(item))
             self.proposer.append(item)
 
     def send(self) -> Block:
@@ -124,7 +125,7 @@ def test_divergence_keeps_whole_agreeing_tokens(tokens: list[Item], data: st.Dat
     """A divergence drops every token from the first that the committed text does not cover, and only those."""
     chain = Chain((), MAX_AHEAD_TOKENS)
     for token in tokens:
-        chain.draw(token)
+        chain.draw(DraftToken(token))
     items = data.draw(commits(chain.ahead))
     divergence = chain.commit(Commit(1, 0, items))
     if divergence is None:
@@ -134,3 +135,38 @@ def test_divergence_keeps_whole_agreeing_tokens(tokens: list[Item], data: st.Dat
     following = tokens[len(kept) : len(kept) + 1]
     rest, first = to_symbols(divergence.items), to_symbols(following)
     assert not following or rest[: len(first)] != first
+
+
+@given(st.lists(TOKENS, max_size=MAX_AHEAD_TOKENS), st.data())
+@settings(max_examples=200, deadline=None)
+def test_proposals_stay_only_behind_their_own_tokens(tokens: list[Item], data: st.DataObject) -> None:
+    """Where proposals are ids, what stays ahead follows exactly the draft tokens that were committed, one by one."""
+    chain = Chain((), MAX_AHEAD_TOKENS, method=Method.TLI)
+    for index, token in enumerate(tokens):
+        chain.draw(DraftToken(token, index))
+    items = data.draw(commits(chain.ahead))
+    count = data.draw(st.integers(0, MAX_AHEAD_TOKENS + 1))
+    divergence = chain.commit(Commit(1, 0, items, count))
+    follows = join_items(tokens[:count]) == items and count <= len(tokens)
+    assert (divergence is None) == follows
+    assert chain.ahead == (join_items(tokens[count:]) if follows else ())
+    assert (chain.position.offset, chain.position.tokens) == (
+        items_length(items) + items_length(chain.ahead),
+        count + (len(tokens) - count if follows else 0),
+    )
+
+
+@given(st.lists(TOKENS, max_size=MAX_AHEAD_TOKENS), st.data())
+@settings(max_examples=100, deadline=None)
+def test_dropped_proposals_and_kept_ones_spell_the_commit(tokens: list[Item], data: st.DataObject) -> None:
+    """After a divergence the tokens that stay and the items to go on from are the committed text."""
+    method = data.draw(st.sampled_from([Method.TLI, Method.SLRS]))
+    chain = Chain((), MAX_AHEAD_TOKENS, method=method)
+    for index, token in enumerate(tokens):
+        chain.draw(DraftToken(token, index))
+    items = data.draw(commits(chain.ahead))
+    divergence = chain.commit(Commit(1, 0, items, data.draw(st.integers(0, 3))))
+    if divergence is not None:
+        kept = tokens[: len(tokens) - divergence.dropped_tokens]
+        assert join_items((*kept, *divergence.items)) == join_items(items)
+        assert method is Method.TLI or not kept

@@ -13,10 +13,11 @@ from draftmesh.core.sampling import SamplingParams
 from draftmesh.core.text import Item, TextPrefix, join_items
 from draftmesh.drafter.chain import Chain
 from draftmesh.drafter.lookup import LookupConfig
-from draftmesh.drafter.model import ModelProposer
 from draftmesh.drafter.ngram import NgramProposer, text_of
+from draftmesh.drafter.opening import Meters, Opening
 from draftmesh.drafter.session import DraftSession, Pacing
 from draftmesh.drafter.symbols import to_items, to_symbols
+from draftmesh.drafter.text_proposer import TextProposer
 from tests.helpers.fakes_drafter import HandClock, KeepingOutlet, draft_open, rule_engine
 from tests.helpers.tokenizers import small_tokenizer
 
@@ -59,7 +60,8 @@ def test_model_draws_from_the_committed_text(data: st.DataObject, healing: bool,
     outlet, committed = KeepingOutlet(), b""
     session = DraftSession(Chain((), AHEAD), outlet, HandClock(), Pacing())
     request = draft_open(CONTEXT.encode(), sampling=SamplingParams())
-    session.start(ModelProposer(engine, TOKENIZER, request, session, meter=lambda _: None, healing=healing))
+    opening = Opening.of(engine, TOKENIZER, request, Meters(lambda _: None))
+    session.start(TextProposer(opening, session, healing=healing))
     for number in range(1, data.draw(st.integers(2, 12))):
         for _ in range(data.draw(st.integers(0, 6))):
             engine.step()

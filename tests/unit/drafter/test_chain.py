@@ -6,15 +6,17 @@ import pytest
 
 from draftmesh.core.draft import Commit
 from draftmesh.core.errors import InternalError, StateError
-from draftmesh.core.text import Role, TextPrefix
-from draftmesh.drafter.chain import Chain, Divergence
+from draftmesh.core.evidence import ProposalEvidence, PsiEvidence, SparseDistribution
+from draftmesh.core.sampling import Method
+from draftmesh.core.text import Item, Role, TextPrefix
+from draftmesh.drafter.chain import Chain, Divergence, DraftPosition, DraftToken
 
 
 def drawn(*tokens: bytes | Role, max_ahead_tokens: int = 8) -> Chain:
     """A chain after ``he`` was committed at Open and ``tokens`` were drawn."""
     chain = Chain((b"he",), max_ahead_tokens)
     for token in tokens:
-        chain.draw(token)
+        chain.draw(DraftToken(token))
     return chain
 
 
@@ -28,7 +30,7 @@ def test_second_block_starts_where_the_first_ended() -> None:
     """Blocks chain: one starts where the one before ended."""
     chain = drawn(b"llo")
     first = chain.take_block(paused=False)
-    chain.draw(b" you")
+    chain.draw(DraftToken(b" you"))
     assert chain.take_block(paused=False).start == first.end
 
 
@@ -80,9 +82,9 @@ def test_backed_up_text_is_spelled_by_the_next_tokens() -> None:
     """After backing up, tokens that spell the pending bytes add nothing ahead until they pass them."""
     chain = drawn()
     chain.back_up(b"he")
-    chain.draw(b"h")
+    chain.draw(DraftToken(b"h"))
     before = chain.ahead
-    chain.draw(b"ello")
+    chain.draw(DraftToken(b"ello"))
     assert [before, chain.ahead, chain.take_block(paused=False).items] == [(), (b"llo",), (b"llo",)]
 
 
@@ -91,7 +93,7 @@ def test_token_that_contradicts_pending_bytes_is_a_bug() -> None:
     chain = drawn()
     chain.back_up(b"he")
     with pytest.raises(InternalError, match="contradicts"):
-        chain.draw(b"oh")
+        chain.draw(DraftToken(b"oh"))
 
 
 @pytest.mark.parametrize(
@@ -109,3 +111,90 @@ def test_commit_out_of_place_is_refused(commit: Commit, message: str) -> None:
     with pytest.raises(StateError, match=message):
         chain.commit(commit)
     assert (chain.commit_seq, chain.ahead) == (0, (b"llo",))
+
+
+LAW = SparseDistribution((1, 2), (0.25, 0.75))
+
+
+def proposed(*items: Item, method: Method = Method.TLI, committed_tokens: int = 5) -> Chain:
+    """A chain of draft tokens that are target ids, numbered from 10, after ``he`` was committed at Open."""
+    chain = Chain((b"he",), 8, method=method, committed_tokens=committed_tokens)
+    for target_id, item in enumerate(items, 10):
+        chain.draw(DraftToken(item, target_id, LAW, psi=0.5))
+    return chain
+
+
+def test_position_counts_bytes_and_target_tokens() -> None:
+    """The next token starts after committed text and draft, and so do the target tokens before it."""
+    assert proposed(b"llo", b"!").position == DraftPosition(6, 7)
+
+
+def test_position_moves_with_commits() -> None:
+    """A commit's tokens take the place of the draft's."""
+    chain = proposed(b"llo", b"!")
+    chain.commit(Commit(1, 2, (b"llo",), 1))
+    assert chain.position == DraftPosition(6, 7)
+
+
+def test_commit_of_whole_tokens_keeps_the_rest() -> None:
+    """What is left was drawn after just the tokens that are committed."""
+    chain = proposed(b"llo", b" you", b"!")
+    assert chain.commit(Commit(1, 2, (b"llo", b" you"), 2)) is None
+    assert chain.ahead == (b"!",)
+
+
+@pytest.mark.parametrize("method", [Method.TLI, Method.REJECTION, Method.TLI_EXACT])
+def test_commit_inside_a_proposed_token_diverges(method: Method) -> None:
+    """Where proposals are ids, a token that is committed in part is dropped with all that follows."""
+    chain = proposed(b"llo", b" you", b"!", method=method)
+    assert chain.commit(Commit(1, 2, (b"llo y",), 2)) == Divergence(2, (b" y",), wasted_bytes=3)
+    assert chain.ahead == ()
+
+
+def test_zero_byte_token_drops_the_proposals() -> None:
+    """In the place of a token without bytes a proposal was rejected: it must not be sent again."""
+    chain = proposed(b"llo", b"!")
+    assert chain.commit(Commit(1, 2, (b"llo",), 2)) == Divergence(1, (), wasted_bytes=1)
+
+
+def test_other_cut_of_the_same_text_drops_the_proposals() -> None:
+    """One target token with the bytes of two proposals shifts the count that noise goes by."""
+    chain = proposed(b"l", b"lo", b"!")
+    assert chain.commit(Commit(1, 2, (b"llo",), 1)) == Divergence(1, (), wasted_bytes=1)
+
+
+def test_committed_end_within_proposals_keeps_the_rest() -> None:
+    """A target that goes on after a role is followed."""
+    chain = proposed(b"llo", Role.BOS, b"!")
+    assert chain.commit(Commit(1, 2, (b"llo", Role.BOS), 2)) is None
+    assert chain.ahead == (b"!",)
+
+
+def test_proposals_carry_ids_and_distributions() -> None:
+    """A block says of each token what was drawn and from what."""
+    chain = proposed(b"llo")
+    chain.take_block(paused=False)
+    chain.draw(DraftToken(b"!", 11, LAW))
+    block = chain.take_block(paused=True)
+    assert (block.target_ids, block.evidence) == ((11,), ProposalEvidence((LAW,)))
+
+
+def test_exact_proposals_carry_ids_alone() -> None:
+    """``tli-exact`` sends no distribution."""
+    block = proposed(b"llo", method=Method.TLI_EXACT).take_block(paused=False)
+    assert (block.target_ids, block.evidence) == ((10,), None)
+
+
+def test_strings_carry_psi() -> None:
+    """A block of ``slrs`` says ψ of each token, and whether nothing is read after them."""
+    chain = proposed(b"llo", b"!", method=Method.SLRS)
+    chain.draw_nothing()
+    assert chain.take_block(paused=True).evidence == PsiEvidence((0.5, 0.5), missing_next=True)
+
+
+def test_every_commit_ends_a_block_of_strings() -> None:
+    """Even the block's own text begins a new one."""
+    chain = proposed(b"llo", b"!", method=Method.SLRS)
+    chain.draw_nothing()
+    assert chain.commit(Commit(1, 2, (b"llo",), 1)) == Divergence(2, (b"llo",), wasted_bytes=1)
+    assert (chain.take_block(paused=False).evidence, chain.position) == (PsiEvidence(()), DraftPosition(5, 6))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from draftmesh.core.sampling import NoiseKey, SamplingParams
 from draftmesh.core.text import Item, Role
 from draftmesh.decoding.history import History
-from draftmesh.drafter.context import ContextWindow, WindowHistory, encode_context, fit
+from draftmesh.drafter.context import ContextWindow, WindowHistory, encode_context, fit, fit_steadily
 from tests.helpers.tokenizers import small_tokenizer
 
 LLAMA = small_tokenizer("llama2")
@@ -93,3 +95,25 @@ def test_window_history_rewinds_by_the_window() -> None:
     )
     window.truncate(1)
     assert (len(window), window.offset) == (1, len(QWEN.decode_bytes([40, 41, 42])))
+
+
+def test_steady_window_holds_what_fits() -> None:
+    """Nothing is left out where all fits with the room."""
+    assert fit_steadily((1, 2), (3, 4), 8, 4) == ContextWindow((1, 2), 0)
+
+
+@pytest.mark.parametrize("length", range(60))
+def test_steady_window_leaves_room_and_keeps_the_end(length: int) -> None:
+    """The window and the room fit, the first token stays, and all kept generated tokens are at the end."""
+    prompt, generated = tuple(range(100, 110)), tuple(range(length))
+    window = fit_steadily(prompt, generated, 20, 6)
+    kept = (*window.prompt_ids, *generated[window.first_generated :])
+    assert len(kept) + 6 <= 20
+    assert kept[0] == 100
+    assert kept[1:] == (*prompt, *generated)[len(prompt) + length - len(kept) + 1 :]
+
+
+def test_steady_window_moves_rarely() -> None:
+    """One more token seldom changes what is left out, so that KV is kept."""
+    windows = [fit_steadily((1,), tuple(range(length)), 20, 6) for length in range(60)]
+    assert sum(before != after for before, after in itertools.pairwise(windows)) <= 60 // 7 + 1

@@ -11,10 +11,8 @@ import torch
 from draftmesh.core.sampling import Method, NoiseKey, SamplingParams
 from draftmesh.core.text import Role
 from draftmesh.decoding.history import History
-from draftmesh.decoding.judge import Judge
-from draftmesh.decoding.sampler import Sampler
-from draftmesh.drafter.context import WindowHistory
-from draftmesh.drafter.healing import HealingJudge, PrefixIndex, redrawn_tokens
+from draftmesh.drafter.healing import PrefixIndex, redrawn_tokens
+from draftmesh.drafter.judge import Redraw, draft_judge
 from draftmesh.engine.judging import Case, Judgement
 from draftmesh.tokenization.vocabulary import Vocabulary
 
@@ -41,12 +39,9 @@ def judged(
     for row, probabilities in enumerate(rows):
         for text, probability in probabilities.items():
             logits[row, TEXTS.index(text)] = math.log(probability)
-    history = WindowHistory(
-        VOCABULARY, sampling or SamplingParams(), KEY, prompt_ids=[0], generated_ids=[], first_generated=0
-    )
-    history.redrawn_tokens = redrawn
-    judge = HealingJudge(Judge(Sampler(VOCABULARY, "cpu", len(TEXTS))), VOCABULARY, len(TEXTS))
-    return judge.judge(logits, [Case(history, draft, Method.EXACT)])[0]
+    history = History(VOCABULARY, sampling or SamplingParams(), KEY, prompt_ids=[0])
+    judge = draft_judge(VOCABULARY, len(TEXTS), "cpu")
+    return judge.judge(logits, [Case(history, draft, Method.EXACT, Redraw(redrawn))])[0]
 
 
 @pytest.mark.parametrize(
@@ -114,6 +109,6 @@ def test_tokens_without_a_longer_one_stay() -> None:
 def test_other_histories_pass() -> None:
     """A case that redraws nothing is judged as ever."""
     history = History(VOCABULARY, SamplingParams(), KEY, [0])
-    judge = HealingJudge(Judge(Sampler(VOCABULARY, "cpu", len(TEXTS))), VOCABULARY, len(TEXTS))
+    judge = draft_judge(VOCABULARY, len(TEXTS), "cpu")
     logits = torch.eye(len(TEXTS))[[5, 6]]
     assert judge.judge(logits, [Case(history, ids(b"iv"), Method.EXACT)]) == [Judgement(0, ids(b"ivy"))]

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from draftmesh.core.draft import Commit
+from draftmesh.core.draft import Commit, Evaluate, Evaluated
 from draftmesh.core.errors import StateError, UnavailableError
-from draftmesh.core.text import Role
+from draftmesh.core.text import Role, TextPrefix
 from draftmesh.drafter.chain import Chain, Divergence
 from draftmesh.drafter.session import DraftSession, Pacing
 from tests.helpers.fakes_drafter import HandClock, KeepingOutlet, ScriptedProposer
@@ -137,3 +137,24 @@ def test_tally_counts(stage: Stage) -> None:
     stage.session.commit(Commit(1, 0, (b"abX",)))
     tally = stage.session.tally
     assert (tally.drawn_tokens, tally.commits, tally.divergences, tally.wasted_bytes) == (2, 1, 1, 2)
+
+
+def test_question_about_the_committed_text_goes_to_the_proposer(stage: Stage) -> None:
+    """Its answer goes out as it comes."""
+    question = Evaluate(3, TextPrefix(), ((1,),))
+    stage.session.evaluate(question)
+    stage.session.evaluated(Evaluated(3, (0.5,)))
+    assert (stage.proposer.asked, stage.outlet.answers) == ([question], [Evaluated(3, (0.5,))])
+
+
+def test_question_about_other_text_is_answered_with_nothing(stage: Stage) -> None:
+    """The proposer is not asked."""
+    stage.session.evaluate(Evaluate(3, TextPrefix().extend((b"x",)), ((1,),)))
+    assert (stage.proposer.asked, stage.outlet.answers) == ([], [Evaluated(3, ())])
+
+
+def test_closed_session_answers_nothing(stage: Stage) -> None:
+    """Nobody listens any more."""
+    stage.session.close()
+    stage.session.evaluated(Evaluated(3, (0.5,)))
+    assert stage.outlet.answers == []

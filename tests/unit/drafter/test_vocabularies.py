@@ -40,3 +40,11 @@ def test_longest_unused_makes_room() -> None:
     assert store.get(first.digest) is first
     with pytest.raises(NotFoundError):
         store.get(second.digest)
+
+
+def test_known_vocabulary_stays_the_same_object() -> None:
+    """What is worked out for a vocabulary is kept by the object, so registering it again changes nothing."""
+    store, first, again = VocabularyStore(2), vocabulary(b"a"), vocabulary(b"a")
+    store.register(first.digest, first)
+    store.register(again.digest, again)
+    assert store.get(first.digest) is first

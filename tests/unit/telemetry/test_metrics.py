@@ -67,6 +67,9 @@ def test_a_drafters_instruments() -> None:
         "draftmesh.sessions_active": "{session}",
         "draftmesh.drafted_tokens": "{token}",
         "draftmesh.wasted_bytes": "By",
+        "draftmesh.drafter.psi": "{sequence}",
+        "draftmesh.drafter.psi_rows": "{row}",
+        "draftmesh.drafter.draft_rows": "{row}",
         "draftmesh.batch_sequences": "{sequence}",
         "draftmesh.step_duration": "s",
     }

@@ -1,4 +1,4 @@
-"""The model proposer on a real engine over a rule that stands for a model."""
+"""The text proposer on a real engine over a rule that stands for a model."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from draftmesh.core.fence import Fence
 from draftmesh.core.sampling import Method, NoiseKey, SamplingParams
 from draftmesh.core.text import Item, Role
 from draftmesh.drafter.chain import Chain
-from draftmesh.drafter.model import ModelProposer
 from draftmesh.drafter.ngram import text_of
+from draftmesh.drafter.opening import Meters, Opening
 from draftmesh.drafter.session import DraftSession, Pacing
+from draftmesh.drafter.text_proposer import TextProposer
 from draftmesh.engine.engine import Engine
 from draftmesh.engine.stats import StepReport
 from draftmesh.tokenization import Tokenizer
-from tests.helpers.fakes_drafter import HandClock, KeepingOutlet, Rule, RuleRunner, rule_engine
+from tests.helpers.fakes_drafter import HandClock, KeepingOutlet, LawRunner, Rule, rule_engine
 from tests.helpers.tokenizers import small_tokenizer
 
 TOKENIZER = small_tokenizer("gpt2")
@@ -53,7 +54,7 @@ class Stage:
     """A session on an engine that is stepped by hand."""
 
     engine: Engine
-    runner: RuleRunner
+    runner: LawRunner
     session: DraftSession
     outlet: KeepingOutlet
     steps: list[StepReport]
@@ -96,7 +97,8 @@ def play() -> Play:
         request = DraftOpen(
             "s", Fence(), (context,), committed, SamplingParams(), NoiseKey(bytes(16)), Method.EXACT, ahead
         )
-        session.start(ModelProposer(engine, tokenizer, request, session, meter=steps.append, healing=healing))
+        opening = Opening.of(engine, tokenizer, request, Meters(steps.append))
+        session.start(TextProposer(opening, session, healing=healing))
         stage = Stage(engine, runner, session, outlet, steps)
         stage.run()
         return stage

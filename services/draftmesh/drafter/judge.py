@@ -1,0 +1,113 @@
+"""The judge of a drafter's engine: what a step makes of a sequence's rows, by the terms of its request.
+
+Without terms, or with tokens to redraw, a token is drawn with the session's keyed noise as a target draws it
+(``exact``). With a shape a proposal is drawn from a law that is kept (``decoding.proposal``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, compress
+from operator import not_
+
+import torch
+from torch import Tensor
+
+from draftmesh.core.errors import InternalError
+from draftmesh.core.protocols import TokenTable
+from draftmesh.decoding.history import DrawRow
+from draftmesh.decoding.judge import Judge as MatchingJudge
+from draftmesh.decoding.noise_key import NoisePosition
+from draftmesh.decoding.proposal import Proposal, ProposalSampler, ProposalShape
+from draftmesh.decoding.sampler import Sampler
+from draftmesh.drafter.healing import Healing
+from draftmesh.engine.judging import Case, Judge, Judgement
+
+
+@dataclass(frozen=True, slots=True)
+class Redraw:
+    """Terms of a draft whose first tokens say committed text again (module ``healing``)."""
+
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Propose:
+    """Terms of a request for one proposal, without a draft."""
+
+    shape: ProposalShape
+    position: NoisePosition | None = None
+    """Where the draw's noise is read; None: where the sequence's history is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed(Judgement):
+    """The judgement of :class:`Propose`: the drafter's token to go on with, and what was drawn."""
+
+    proposal: Proposal | None = None
+
+
+def proposal_of(judgement: Judgement) -> Proposal:
+    """What was drawn.
+
+    Raises:
+        InternalError: the request did not ask for a proposal.
+    """
+    if not isinstance(judgement, Proposed) or judgement.proposal is None:
+        raise InternalError("a judgement without a proposal")
+    return judgement.proposal
+
+
+class DraftJudge:
+    """Draws for all sequences of a step; satisfies ``engine.judging.Judge``."""
+
+    def __init__(self, matching: Judge, healing: Healing, proposals: ProposalSampler) -> None:
+        """Draw texts with ``matching``, what is redrawn by ``healing``, and proposals with ``proposals``."""
+        self._matching = matching
+        self._healing = healing
+        self._proposals = proposals
+
+    def judge(
+        self,
+        logits: Tensor,  # [rows, vocab]: 1 + len(draft) rows of each case; rows of redrawn tokens are overwritten
+        cases: Sequence[Case],
+    ) -> list[Judgement]:
+        """One judgement for each case."""
+        ends = list(accumulate(1 + len(case.draft) for case in cases))
+        spans = [range(end - 1 - len(case.draft), end) for case, end in zip(cases, ends, strict=True)]
+        asked = [isinstance(case.terms, Propose) for case in cases]
+        others = list(map(not_, asked))
+        proposed = iter(self._propose(logits, list(compress(cases, asked)), list(compress(spans, asked))))
+        matched = iter(self._match(logits, list(compress(cases, others)), list(compress(spans, others))))
+        return [next(proposed if is_asked else matched) for is_asked in asked]
+
+    def _propose(self, logits: Tensor, cases: Sequence[Case], spans: Sequence[range]) -> list[Proposed]:
+        terms = [case.terms for case in cases if isinstance(case.terms, Propose)]
+        if not terms:
+            return []
+        rows = [_row(case, own) for case, own in zip(cases, terms, strict=True)]
+        chosen = logits[[span[-1] for span in spans]]
+        proposals = self._proposals.propose(chosen, rows, [own.shape for own in terms])
+        return [Proposed(0, (proposal.token,), proposal=proposal) for proposal in proposals]
+
+    def _match(self, logits: Tensor, cases: Sequence[Case], spans: Sequence[range]) -> list[Judgement]:
+        if not cases:
+            return []
+        for case, span in zip(cases, spans, strict=True):
+            if isinstance(case.terms, Redraw) and (count := case.terms.tokens):
+                self._healing.decide(logits[span.start : span.start + count], case.draft[:count])
+        rows = [row for span in spans for row in span]
+        return self._matching.judge(logits if len(rows) == len(logits) else logits[rows], cases)
+
+
+def draft_judge(table: TokenTable, vocab_rows: int, device: torch.device | str) -> DraftJudge:
+    """The judge of a drafter with this vocabulary, whose logits have ``vocab_rows`` columns."""
+    sampler = Sampler(table, device, vocab_rows)
+    proposals = ProposalSampler(sampler, min(len(table), vocab_rows))
+    return DraftJudge(MatchingJudge(sampler), Healing(table, vocab_rows), proposals)
+
+
+def _row(case: Case, terms: Propose) -> DrawRow:
+    row = case.history.rows(())[0]
+    return row if terms.position is None else replace(row, position=terms.position)

@@ -1,0 +1,67 @@
+"""One step's cases of all kinds, judged together."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from draftmesh.core.errors import InternalError
+from draftmesh.core.sampling import NoiseKey, SamplingParams
+from draftmesh.core.text import Role
+from draftmesh.decoding.history import History
+from draftmesh.decoding.noise_key import NoisePosition
+from draftmesh.decoding.proposal import ProposalShape, own_choices
+from draftmesh.drafter.judge import Propose, Redraw, draft_judge, proposal_of
+from draftmesh.engine.judging import Case, Judgement
+from draftmesh.tokenization.vocabulary import Vocabulary
+
+VOCABULARY = Vocabulary((b"a", b"ab", b"b", b"c", b""), {4: Role.EOS})
+SAMPLING = SamplingParams(temperature=1.0)
+SHAPE = ProposalShape(own_choices(VOCABULARY, len(VOCABULARY), torch.device("cpu")), 3)
+
+
+def history(key: int = 0) -> History:
+    """An empty generation."""
+    return History(VOCABULARY, SAMPLING, NoiseKey(bytes([key] * 16)), [0])
+
+
+CASES = (
+    Case(history(1)),
+    Case(history(2), (), terms=Propose(SHAPE)),
+    Case(history(3), (0, 2), terms=Redraw(1)),
+    Case(history(4), (), terms=Propose(SHAPE, NoisePosition(NoiseKey(bytes(16)), 9, 1))),
+    Case(history(5), (3,)),
+)
+
+
+def test_a_mixed_batch_is_judged_as_its_cases_alone() -> None:
+    """What a case gets does not depend on its neighbours."""
+    judge = draft_judge(VOCABULARY, len(VOCABULARY), "cpu")
+    logits = torch.randn(8, len(VOCABULARY), generator=torch.Generator().manual_seed(1))
+    alone, start = [], 0
+    for case in CASES:
+        rows = 1 + len(case.draft)
+        alone += judge.judge(logits[start : start + rows].clone(), [case])
+        start += rows
+    assert judge.judge(logits.clone(), CASES) == alone
+
+
+def test_position_of_the_terms_is_where_noise_is_read() -> None:
+    """The same logits give different draws at different positions, and the history's own without one."""
+    judge = draft_judge(VOCABULARY, len(VOCABULARY), "cpu")
+    logits = torch.zeros(1, len(VOCABULARY))
+    tokens = {
+        judge.judge(logits, [Case(history(), (), terms=Propose(SHAPE, NoisePosition(NoiseKey(bytes(16)), offset, 0)))])[
+            0
+        ].tokens
+        for offset in range(20)
+    }
+    own = judge.judge(logits, [Case(history(), (), terms=Propose(SHAPE))])[0]
+    named = judge.judge(logits, [Case(history(), (), terms=Propose(SHAPE, history().position))])[0]
+    assert (len(tokens) > 1, own) == (True, named)
+
+
+def test_judgement_without_a_proposal_is_a_bug() -> None:
+    """Who asks for a proposal gets one."""
+    with pytest.raises(InternalError):
+        proposal_of(Judgement(0, (1,)))
