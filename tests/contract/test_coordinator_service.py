@@ -12,6 +12,7 @@ import pytest
 
 from draftmesh.client import GenerateOptions
 from draftmesh.coordinator.admission import AdmissionConfig
+from draftmesh.coordinator.method_choice import MethodChoiceConfig
 from draftmesh.coordinator.replicas import Membership
 from draftmesh.core.endpoint import LoadReport
 from draftmesh.core.errors import (
@@ -28,7 +29,7 @@ from draftmesh.core.errors import (
     UnsupportedError,
     UnsupportedMethodError,
 )
-from draftmesh.core.sampling import FinishReason
+from draftmesh.core.sampling import FinishReason, Method
 from draftmesh.transport.status import translated_errors
 from draftmesh.v1 import common_pb2, coordinator_pb2, coordinator_pb2_grpc
 from tests.helpers.coordinator_bench import (
@@ -37,11 +38,12 @@ from tests.helpers.coordinator_bench import (
     Scene,
     coordinator_scene,
     fake_drafter,
+    fake_id_drafter,
     fake_verifier,
     until_members,
     until_ready,
 )
-from tests.helpers.fakes import Faults
+from tests.helpers.fakes import FakeDrafter, FakeVerifier, Faults
 from tests.helpers.generation_bench import eos_id, text_of, tiny_tokenizer
 
 WHOLE = text_of(PATH[:60])
@@ -108,6 +110,58 @@ async def test_auto_is_off_without_a_drafter() -> None:
         assert (await scene.generate(method="auto")).method == "off"
 
 
+def every_method(*peers: FakeDrafter | FakeVerifier) -> tuple[FakeDrafter | FakeVerifier, ...]:
+    """The same peers, which now offer every method."""
+    for peer in peers:
+        peer.methods = tuple(method for method in Method if method is not Method.AUTO)
+    return peers
+
+
+@pytest.mark.parametrize("method", ["tli", "slrs"])
+async def test_ratio_methods_are_refused_where_drafters_are_not_trusted(method: str) -> None:
+    """The error says what to do; a pool that the configuration trusts serves them."""
+    peers = every_method(fake_id_drafter(), fake_verifier())
+    async with coordinator_scene(*peers) as scene:
+        with pytest.raises(UnsupportedMethodError, match="not trusted"):
+            await scene.generate(method=method)
+    async with coordinator_scene(*peers, config=replace(CONFIG, trust_drafters=True)) as scene:
+        result = await scene.generate(method=method)
+        assert (result.data, result.method, result.ledger.accepted_tokens > 0) == (WHOLE, method, True)
+
+
+async def test_rejection_needs_a_drafter_of_the_same_vocabulary() -> None:
+    """Where none has it the error says so; where one has, it is the one that is asked."""
+    other, same = fake_id_drafter(), fake_id_drafter()
+    same.vocabulary_digest = tiny_tokenizer().vocabulary.digest
+    config = replace(CONFIG, trust_drafters=True)
+    async with coordinator_scene(*every_method(other, fake_verifier()), config=config) as scene:
+        with pytest.raises(UnsupportedMethodError, match="the target's own vocabulary"):
+            await scene.generate(method="rejection")
+    async with coordinator_scene(*every_method(other, same, fake_verifier()), config=config) as scene:
+        result = await scene.generate(method="rejection")
+        assert (result.data, other.opened, len(same.opened)) == (WHOLE, [], 1)
+
+
+async def test_auto_learns_from_what_it_has_tried() -> None:
+    """Every way is tried; with a drafter that is never right and slows the target down, off is what remains."""
+    target = fake_verifier(judging_ms=30.0)
+    config = replace(CONFIG, method_choice=MethodChoiceConfig(trials=1))
+    async with coordinator_scene(fake_drafter(accuracy=0.0), target, config=config) as scene:
+        methods = [(await scene.generate(method="auto", max_tokens=30)).method for _ in range(6)]
+    assert methods == ["exact", *["off"] * 5]
+
+
+async def test_with_a_seed_auto_keeps_to_methods_of_the_same_text() -> None:
+    """What the choice was does not show in a text that the client has fixed."""
+    config = replace(CONFIG, trust_drafters=True, method_choice=MethodChoiceConfig(trials=1))
+    peers = every_method(fake_id_drafter(), fake_verifier())
+    async with coordinator_scene(*peers, config=config) as scene:
+        seeded = {(await scene.generate(method="auto", seed=1)).method for _ in range(6)}
+        free = {(await scene.generate(method="auto")).method for _ in range(6)}
+    assert seeded == {"exact", "off", "tli-exact"}
+    assert "tli" in free
+
+
 async def test_exact_without_a_drafter_goes_on_alone() -> None:
     """A session that wants drafts never waits for a drafter that is not there."""
     async with coordinator_scene(fake_verifier()) as scene:
@@ -167,7 +221,7 @@ RESUME = coordinator_pb2.Resume
         ({"stop": common_pb2.StopConditions(stop=[b"\xff"])}, InvalidTextError, "stop string"),
         ({"model": "other"}, UnknownModelError, "served: fake-target"),
         ({"drafter": "other"}, UnknownModelError, "there are: fake-drafter"),
-        ({"method": common_pb2.METHOD_TLI}, UnsupportedMethodError, "offered: auto, off, exact"),
+        ({"method": common_pb2.METHOD_TLI}, UnsupportedMethodError, "do not offer method tli"),
         ({"method": 99}, UnsupportedMethodError, "99"),
         ({"sampling": NAN}, InvalidRequestError, "temperature"),
         ({"sampling": common_pb2.Sampling(temperature=-1)}, InvalidRequestError, "temperature"),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from draftmesh.client.results import Chunk, PoolMember, Session, Token
 from draftmesh.core.sampling import FinishReason, Method
-from draftmesh.core.verify import TokenLogprobs
 from draftmesh.transport.codec_common import load_from_proto
+from draftmesh.transport.codec_coordinator import span_drafted_from_proto, span_logprobs_from_proto
 from draftmesh.transport.codec_ledger import ledger_from_proto
-from draftmesh.v1 import coordinator_pb2, verifier_pb2
+from draftmesh.v1 import coordinator_pb2
 
 
 def chunk_from_proto(message: coordinator_pb2.GenerationChunk) -> Chunk:
@@ -48,10 +48,6 @@ def _token(span: coordinator_pb2.TokenSpan) -> Token:
     return Token(
         id=span.id,
         byte_length=span.byte_length,
-        drafted=span.origin == coordinator_pb2.ORIGIN_DRAFTED,
-        logprobs=_logprobs(span.logprobs) if span.HasField("logprobs") else None,
+        drafted=span_drafted_from_proto(span),
+        logprobs=span_logprobs_from_proto(span),
     )
-
-
-def _logprobs(message: verifier_pb2.TokenLogprobs) -> TokenLogprobs:
-    return TokenLogprobs(message.chosen, tuple(zip(message.top_ids, message.top_logprobs, strict=True)))

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from draftmesh.coordinator.admission import AdmissionConfig
 from draftmesh.coordinator.backoff import BackoffConfig
 from draftmesh.coordinator.generation import GenerationConfig
+from draftmesh.coordinator.method_choice import MethodChoiceConfig
 from draftmesh.coordinator.session_store import MemoryStoreConfig
 from draftmesh.core.errors import ConfigError
 from draftmesh.core.ranges import require_not_negative, require_positive
+from draftmesh.transport.config import require_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class CoordinatorConfig:
     """Address of every shard in the order of their numbers, this one included; empty: there is no other."""
 
     trust_drafters: bool = False
-    """Whether methods may rely on what drafters say of their own draws."""
+    """Whether methods may rely on what drafters say of their own draws: tli, rejection and slrs are refused else."""
 
     draft_tokens: int = 8
     """Target tokens of a draft at most, where a request does not say."""
@@ -60,6 +62,7 @@ class CoordinatorConfig:
 
     admission: AdmissionConfig = field(default_factory=AdmissionConfig)
     generation: GenerationConfig = field(default_factory=GenerationConfig)
+    method_choice: MethodChoiceConfig = field(default_factory=MethodChoiceConfig)
     memory_store: MemoryStoreConfig = field(default_factory=MemoryStoreConfig)
 
     def validate(self) -> None:
@@ -71,13 +74,18 @@ class CoordinatorConfig:
         require_positive(self, "default_max_tokens", "max_prompt_bytes", "admission.max_sessions")
         require_positive(self, "generation.free_run_tokens", "generation.feed.max_ahead_tokens")
         require_positive(self, "generation.failover.patience_ms")
+        require_positive(self, "generation.feed.bond_patience_ms")
+        require_positive(self, *(f"generation.failover.silence.{name}" for name in ("steps", "floor_ms")))
+        require_not_negative(self, "generation.failover.silence.first_floor_ms", "drain_grace_s")
+        require_not_negative(self, "generation.failover.silence.prompt_token_ms")
+        require_positive(self, "generation.proposals.support", "generation.proposals.psi_cap_bytes")
+        self.method_choice.validate()
+        self._check_addresses()
+
+    def _check_addresses(self) -> None:
+        require_address("listen", self.listen, lowest_port=0)
+        if self.own_listen is not None:
+            require_address("own_listen", self.own_listen, lowest_port=0)
         for name in ("drafters", "verifiers", "peers"):
             for address in getattr(self, name):
-                _require_address(name, address)
-        require_not_negative(self, "drain_grace_s")
-
-
-def _require_address(name: str, address: str) -> None:
-    host, _, port = address.rpartition(":")
-    if not (host and port.isdecimal() and 0 < int(port) < 1 << 16):
-        raise ConfigError(f"{name}: {address!r} is not host:port")
+                require_address(name, address)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from draftmesh.core.draft import Block
 from draftmesh.core.errors import MalformedBlockError
@@ -65,9 +66,14 @@ class DraftBuffer:
         return _items(self._atoms[self._num_committed :])
 
     @property
+    def kept(self) -> int:
+        """Atoms of the draft."""
+        return len(self._atoms) - self._num_committed
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing is kept."""
-        return self._num_committed == len(self._atoms)
+        return self.kept == 0
 
     @property
     def ended(self) -> bool:
@@ -81,7 +87,7 @@ class DraftBuffer:
 
     def restart(self) -> None:
         """Another drafter's stream begins: it has applied nothing but its Open, and its draft is its own."""
-        self._drop_draft()
+        self.drop()
         self._newest_commit = self._drawn_under = self._tokens_under = 0
 
     def note_commit(self, commit_seq: int) -> None:
@@ -100,7 +106,7 @@ class DraftBuffer:
         overlap = min(len(settled), len(kept))
         agrees = kept[:overlap] == settled[:overlap]
         if not agrees:
-            self._drop_draft()
+            self.drop()
             overlap = 0
         self._extend(settled[overlap:])
         self._num_committed += len(settled)
@@ -108,8 +114,12 @@ class DraftBuffer:
         self._forget_old()
         return agrees
 
-    def offer(self, block: Block) -> bool:
+    def offer(self, block: Block, *, whole_tokens: bool = False) -> bool:
         """Keep what ``block`` adds to the draft; False if it does not continue what is committed and kept.
+
+        Args:
+            block: What the drafter has sent.
+            whole_tokens: It is of no use either if what it adds begins inside one of its tokens.
 
         Raises:
             MalformedBlockError: the drafter contradicts itself or floods.
@@ -120,13 +130,22 @@ class DraftBuffer:
         if position is None or not self._agrees(position, said):
             self._wasted_bytes += block.length
             return False
-        fresh = said[len(self._atoms) - position :]
-        if len(self._atoms) - self._num_committed + len(fresh) > self._limits.max_kept_bytes:
+        known = len(self._atoms) - position  # atoms that are there already
+        if whole_tokens and known < len(said) and known not in _token_starts(block.items):
+            self._wasted_bytes += block.length
+            return False
+        fresh = said[known:]
+        if self.kept + len(fresh) > self._limits.max_kept_bytes:
             raise MalformedBlockError(f"the drafter floods: over {self._limits.max_kept_bytes} bytes of draft")
         self._extend(fresh)
         reaches_end = position + len(said) == len(self._atoms)
         self._paused = block.paused and reaches_end and block.commit_seq == self._newest_commit
         return True
+
+    def refuse(self, block: Block) -> None:
+        """Check ``block`` and throw it away; raises as :meth:`offer`."""
+        self._check(block)
+        self._wasted_bytes += block.length
 
     def _check(self, block: Block) -> None:
         if not self._drawn_under <= block.commit_seq <= self._newest_commit:
@@ -163,7 +182,8 @@ class DraftBuffer:
             self._prefixes.append(prefix)
         self._atoms.extend(atoms)
 
-    def _drop_draft(self) -> None:
+    def drop(self) -> None:
+        """Forget the draft."""
         self._wasted_bytes += items_length(self.draft)
         del self._atoms[self._num_committed :]
         del self._prefixes[self._num_committed + 1 :]
@@ -180,6 +200,10 @@ class DraftBuffer:
             return False
         last = _item(self._atoms[-1])
         return isinstance(last, Role) and last in TERMINAL_ROLES
+
+
+def _token_starts(items: Iterable[Item]) -> set[int]:
+    return set(accumulate((len(item) if isinstance(item, bytes) else 1 for item in items), initial=0))
 
 
 def _atoms(items: Iterable[Item]) -> list[int]:

@@ -8,6 +8,7 @@ from random import Random
 
 from draftmesh.coordinator.backoff import Backoff, BackoffConfig
 from draftmesh.coordinator.seats import Seat, SeatSource
+from draftmesh.coordinator.silence import SilenceConfig
 from draftmesh.core.errors import (
     CancelledByPeerError,
     DeadlineError,
@@ -23,6 +24,11 @@ from draftmesh.core.protocols import Clock, Verifier
 _RETRYABLE = (UnavailableError, DeadlineError, ExhaustedError, CancelledByPeerError, StateError, InternalError)
 
 
+def is_retryable(error: DraftmeshError) -> bool:
+    """Whether the same thing may succeed later, or elsewhere."""
+    return isinstance(error, _RETRYABLE) and not isinstance(error, FencedError)
+
+
 @dataclass(frozen=True, slots=True)
 class FailoverConfig:
     """Numbers of failover."""
@@ -32,6 +38,9 @@ class FailoverConfig:
 
     backoff: BackoffConfig = field(default_factory=BackoffConfig)
     """Between two attempts."""
+
+    silence: SilenceConfig = field(default_factory=SilenceConfig)
+    """When a verifier whose stream is open counts as failed."""
 
 
 class Failover:
@@ -76,7 +85,7 @@ class Failover:
         """
         self._start_clock()
         pause_s = self._backoff.next_s()
-        if not isinstance(error, _RETRYABLE) or isinstance(error, FencedError) or pause_s > self._remaining_s():
+        if not is_retryable(error) or pause_s > self._remaining_s():
             raise error
         self._error = error
         self._failed |= {seat.address}

@@ -3,41 +3,41 @@
 Pure asyncio over the Protocols of ``core``; no grpc, no processes. One turn of the loop hears what the verifier has
 said, sends the next round if it is time for one, hands the new text over, and waits until something changes. The next
 round goes out first, so that nothing that follows costs the verifier a pause. Drafting runs beside it in a
-:class:`DraftFeed`; this loop takes whatever draft is ready and never waits for one longer than :class:`Pace` allows.
+:class:`DraftFeed`; this loop takes whatever draft is ready and never waits for one longer than :class:`Proposals` says.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import count
-from random import Random
-from typing import Protocol
-
-from opentelemetry.trace import Tracer
 
 from draftmesh.coordinator.books import Books
-from draftmesh.coordinator.draft_feed import DraftFeed, FeedConfig
+from draftmesh.coordinator.delivery import Delivery, Output
+from draftmesh.coordinator.draft_feed import FeedConfig, Stage
+from draftmesh.coordinator.drafting import make_feed
 from draftmesh.coordinator.failover import Failover, FailoverConfig
+from draftmesh.coordinator.instruments import Instruments
 from draftmesh.coordinator.ledger import add
+from draftmesh.coordinator.openings import Job, ProposalConfig, draft_open, verify_open
 from draftmesh.coordinator.pace import Pace, PaceConfig
-from draftmesh.coordinator.proposals import Proposals, Translator
+from draftmesh.coordinator.proposals import Decision, Proposals, Situation
 from draftmesh.coordinator.round_trace import RoundTrace
 from draftmesh.coordinator.rounds import Answer, RoundBook
 from draftmesh.coordinator.seats import Seat, SeatSource
+from draftmesh.coordinator.silence import Silence
 from draftmesh.coordinator.tasks import Inbox, background
-from draftmesh.coordinator.transcript import Advance, Transcript
+from draftmesh.coordinator.text_drafts import Translator
+from draftmesh.coordinator.transcript import Transcript
 from draftmesh.core.draft import DraftOpen
-from draftmesh.core.errors import DraftmeshError
+from draftmesh.core.errors import DraftmeshError, UnavailableError
 from draftmesh.core.fence import Fence
 from draftmesh.core.ledger import Ledger
-from draftmesh.core.protocols import Clock, Drafter, TokenTable, Verifier, VerifyStream
-from draftmesh.core.sampling import Method, NoiseKey, SamplingParams, StopConditions
-from draftmesh.core.text import Item, join_items
-from draftmesh.core.verify import PsiQuery, Verdict, VerifyOpen, VerifyRound
-from draftmesh.telemetry.metrics import CoordinatorMetrics
+from draftmesh.core.protocols import Drafter, Verifier, VerifyStream, WholeVocabulary
+from draftmesh.core.verify import PsiQuery, Verdict, VerifyRound
+
+__all__ = ["Generation", "GenerationConfig", "Instruments", "Job", "Output"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,47 +50,18 @@ class GenerationConfig:
     pace: PaceConfig = field(default_factory=PaceConfig)
     feed: FeedConfig = field(default_factory=FeedConfig)
     failover: FailoverConfig = field(default_factory=FailoverConfig)
+    proposals: ProposalConfig = field(default_factory=ProposalConfig)
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """What one session is to generate; everything in it has been validated."""
+class _Conversation:
+    """One stream to a verifier."""
 
-    session_id: str
-    session_epoch: int
-    prompt_ids: tuple[int, ...]
-    context: tuple[Item, ...]
-    """The prompt for the drafter."""
-
-    sampling: SamplingParams
-    stop: StopConditions
-    noise_key: NoiseKey
-    method: Method
-    """Never AUTO."""
-
-    draft_tokens: int
-    """Draft tokens of a round at most; 0: no drafting."""
-
-    target_digest: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Instruments:
-    """What the loop measures time and itself with."""
-
-    clock: Clock
-    random: Random
-    """For backoff."""
-
-    tracer: Tracer
-    metrics: CoordinatorMetrics
-
-
-class Output(Protocol):
-    """Where a session's text goes."""
-
-    async def advance(self, advance: Advance, ledger: Ledger) -> None:
-        """Persist and publish what the target has settled, in order; ``ledger`` is the session's so far."""
+    seat: Seat[Verifier]
+    stream: VerifyStream
+    inbox: Inbox[Verdict | PsiQuery]
+    rounds: RoundBook
+    silence: Silence
 
 
 class Generation:
@@ -100,7 +71,7 @@ class Generation:
         self,
         job: Job,
         *,
-        table: TokenTable,
+        table: WholeVocabulary,
         translator: Translator,
         verifiers: SeatSource[Verifier],
         drafters: SeatSource[Drafter] | None,
@@ -111,35 +82,43 @@ class Generation:
         clock, random = instruments.clock, instruments.random
         self._job = job
         self._config = config
-        self._output = output
+        self._clock = clock
         self._wake = asyncio.Event()
         self._attempts = count(1)
         self._transcript = Transcript(table, job.stop.stop)
-        self._undelivered: deque[Advance] = deque()
+        self._delivery = Delivery(output, config.failover, clock=clock, random=random)
         self._books = Books(clock, instruments.metrics)
         self._trace = RoundTrace(instruments.tracer)
         self._failover = Failover(verifiers, config.failover, clock=clock, random=random)
-        self._feed = self._make_feed(drafters, instruments) if drafters is not None and job.draft_tokens else None
-        self._pace = Pace(config.pace, draft_tokens=job.draft_tokens)
-        self._proposals = Proposals(
-            self._feed, translator, self._pace, draft_tokens=job.draft_tokens, clock=clock, trace=self._trace
+        self._pace = Pace(config.pace, draft_tokens=job.draft_tokens, started_s=clock.monotonic())
+        self._feed = make_feed(
+            job,
+            drafters,
+            Stage(self._transcript.items, self._wake, self._draft_open, table),
+            translator,
+            config=config.feed,
+            trace=self._trace,
+            instruments=instruments,
         )
-
-    @property
-    def drafter(self) -> Seat[Drafter] | None:
-        """The drafter at work."""
-        return self._proposals.drafter
+        self._proposals = Proposals(self._feed, self._pace, draft_tokens=job.draft_tokens, clock=clock)
+        self._final_error: DraftmeshError | None = None
 
     @property
     def drafter_name(self) -> str:
-        """The drafter's name; empty when there is none."""
-        return self.drafter.name if self.drafter is not None else ""
+        """The name of the drafter at work; empty when there is none."""
+        return self._proposals.drafter.name if self._proposals.drafter else ""
+
+    @property
+    def drafter_digest(self) -> bytes:
+        """Of the drafter that has last been at work; empty if none ever was."""
+        return self._feed.digest if self._feed is not None else b""
 
     async def run(self) -> None:
         """Generate until the target has said its last token, whatever happens to the services.
 
         Raises:
-            DraftmeshError: no verifier could be had in time, or the verifiers refuse this job.
+            DraftmeshError: no verifier could be had in time, or the verifiers refuse this job; the output failed for
+                too long; the drafter that the session is bound to (``slrs``) was lost, and no other one is like it.
         """
         async with background(self._feed.run()) if self._feed is not None else nullcontext():
             while not self._transcript.finished:
@@ -150,43 +129,53 @@ class Generation:
         seat = await self._failover.seat()
         try:
             with seat.taken():
-                async with seat.peer.open(self._verify_open()) as stream:
+                async with seat.peer.open(verify_open(self._job, self._fence(), self._transcript.ids)) as stream:
                     inbox = Inbox(stream.receive, self._wake)
                     async with background(inbox.pump()):
-                        await self._converse(seat, stream, inbox)
+                        await self._converse(_Conversation(seat, stream, inbox, RoundBook(), self._silence()))
         except DraftmeshError as error:
+            if error is self._final_error:
+                raise
             await self._deliver()
             await self._failover.failed(seat, error)
         finally:
             self._trace.close()
+            if self._feed is not None:
+                self._feed.desk.clear()
 
-    async def _converse(self, seat: Seat[Verifier], stream: VerifyStream, inbox: Inbox[Verdict | PsiQuery]) -> None:
-        rounds = RoundBook()
+    async def _converse(self, now: _Conversation) -> None:
         self._books.turn()
         while not self._transcript.finished:
             self._wake.clear()
-            for message in inbox.take():
-                if isinstance(message, Verdict):
-                    self._hear(rounds, message, seat)
-            if seat.should_move and not rounds.is_judging:
+            self._hear_all(now)
+            if now.seat.should_move and not now.rounds.is_judging:
                 await self._deliver()
                 return
-            request = self._next_round(rounds, seat)
-            if request is not None:
-                waited_ms = self._books.turn() if rounds.is_idle else 0.0
-                rounds.ask(request)
-                with self._trace.asking(request, waited_ms):
-                    await stream.send(request)
-                self._record(Ledger(draft_wait_ms=waited_ms), seat)
+            decision = self._decide(now)
+            await self._ask(now, decision)
             await self._deliver()
             if not self._transcript.finished:
-                await self._until_something_changes(rounds)
+                await self._until_something_changes(now, decision)
+
+    def _hear_all(self, now: _Conversation) -> None:
+        for message in now.inbox.take():
+            now.silence.heard()
+            if isinstance(message, PsiQuery):
+                self._pass_on(message, now.rounds)
+            else:
+                self._hear(now.rounds, message, now.seat)
+        if now.rounds.is_idle or (self._feed is not None and self._feed.desk.is_waiting):
+            now.silence.asked()  # it is not the verifier that is being waited for
+        now.silence.check(self._pace.step_ms)
+        self._check_bond()
 
     def _hear(self, rounds: RoundBook, verdict: Verdict, seat: Seat[Verifier]) -> None:
         """Commit what a verdict says, if it says anything new."""
         answer = None if self._transcript.finished else rounds.match(verdict, self._transcript.prefix)
         if answer is None:
             return
+        if answer.is_stale and self._feed is not None and self._feed.bond is not None and self._feed.bond.is_bound:
+            raise UnavailableError(f"the verifier refuses round {verdict.round}, whose block must be judged")
         self._trace.heard(verdict)
         committed_bytes = 0 if answer.is_stale else self._commit(answer)
         verify_wait_ms = self._books.turn() if rounds.is_idle else 0.0
@@ -200,83 +189,108 @@ class Generation:
             self._failover.progressed()
             self._proposals.settle(verdict.tokens, self._transcript.items[-len(verdict.tokens) :])
             if not answer.has_prefill:
-                self._pace.observe(verdict, judged=answer.judged_tokens > 0)
+                self._pace.observe(verdict, judged=answer.judges)
         if verdict.tokens or self._transcript.finished:
-            self._undelivered.append(advance)
+            self._delivery.add(advance)
         return len(advance.text)
 
-    def _next_round(self, rounds: RoundBook, seat: Seat[Verifier]) -> VerifyRound | None:
-        """The round to send now; None if it is better to wait, or the verifier has one already."""
-        if self._transcript.finished or rounds.is_judging:
+    def _pass_on(self, query: PsiQuery, rounds: RoundBook) -> None:
+        """Have the drafter answer a question about the block that is being judged.
+
+        Raises:
+            UnavailableError: the verifier asks about tokens that it was not sent.
+        """
+        prefix, judged = self._transcript.prefix, rounds.judged
+        draft_ids = judged.draft_ids if judged is not None else ()
+        accepted = query.prefix.length - prefix.length
+        is_known = 0 <= accepted <= len(draft_ids) and prefix.extend(draft_ids[:accepted]) == query.prefix
+        if self._feed is None or judged is None or not is_known:
+            raise UnavailableError("the verifier asks for ψ after tokens that it was not sent")
+        self._feed.ask(query, self._transcript.text_prefix, draft_ids[:accepted])
+
+    def _decide(self, now: _Conversation) -> Decision:
+        """What to do now; nothing while a draft is being judged."""
+        if self._transcript.finished or now.rounds.is_judging:
+            return Decision()
+        situation = Situation(
+            is_idle=now.rounds.is_idle,
+            limit_tokens=min(now.seat.limit_tokens, self._remaining_tokens - 1),  # one token always follows a draft
+            is_refused=now.rounds.refuses_at(self._transcript.prefix),
+        )
+        return self._proposals.decide(situation)
+
+    async def _ask(self, now: _Conversation, decision: Decision) -> None:
+        self._proposals.act(decision)
+        request = self._round_of(decision, now.rounds)
+        if request is not None:
+            waited_ms = self._books.turn() if now.rounds.is_idle else 0.0
+            now.rounds.ask(request)
+            now.silence.asked()
+            with self._trace.asking(request, waited_ms):
+                await now.stream.send(request)
+            self._record(Ledger(draft_wait_ms=waited_ms), now.seat)
+        for reply in self._feed.desk.take_replies() if self._feed is not None else ():
+            now.silence.asked()
+            await now.stream.send(reply)
+
+    def _round_of(self, decision: Decision, rounds: RoundBook) -> VerifyRound | None:
+        base, draft = self._transcript.prefix, decision.draft
+        if draft:
+            return VerifyRound(rounds.next_round, base, draft.ids, draft.evidence)
+        if not decision.free_run:
             return None
-        base = self._transcript.prefix
-        if not rounds.refuses_at(base):
-            draft = self._proposals.take(seat.limit_tokens)
-            if draft:
-                return VerifyRound(rounds.next_round, base, draft)
-            if rounds.is_idle and self._proposals.may_wait():
-                return None
-        return VerifyRound(rounds.next_round, base, free_run=self._free_run_tokens()) if rounds.is_idle else None
+        limit_tokens = self._config.free_run_tokens if self._feed is not None else self._remaining_tokens
+        return VerifyRound(rounds.next_round, base, free_run=min(limit_tokens, self._remaining_tokens))
 
-    def _free_run_tokens(self) -> int:
-        remaining = self._job.stop.max_tokens - len(self._transcript.ids)
-        return remaining if self._feed is None else min(remaining, self._config.free_run_tokens)
-
-    async def _until_something_changes(self, rounds: RoundBook) -> None:
+    async def _until_something_changes(self, now: _Conversation, decision: Decision) -> None:
+        waits_s = [] if decision.wait_s is None else [decision.wait_s]
+        if not now.rounds.is_idle:
+            waits_s.append(now.silence.remaining_s(self._pace.step_ms))
+        if self._gives_up_s is not None:
+            waits_s.append(self._gives_up_s - self._clock.monotonic())
         try:
-            async with asyncio.timeout(None if rounds.is_judging else self._proposals.remaining_wait_s()):
+            async with asyncio.timeout(min(waits_s, default=None)):
                 await self._wake.wait()
         except TimeoutError:
             return
 
     async def _deliver(self) -> None:
-        if not self._undelivered:
+        if self._delivery.is_empty:
             return
         with self._trace.committing():
-            while self._undelivered:
-                await self._output.advance(self._undelivered[0], self._books.ledger)
-                self._undelivered.popleft()  # not before: what could not be persisted is still to be delivered
+            try:
+                await self._delivery.deliver(self._books.ledger)
+            except DraftmeshError as error:
+                self._final_error = error  # no other verifier would set it right
+                raise
+
+    @property
+    def _remaining_tokens(self) -> int:
+        return self._job.stop.max_tokens - len(self._transcript.ids)
+
+    @property
+    def _gives_up_s(self) -> float | None:
+        """When the session fails unless its drafter brings what it owes; the last token needs no draft."""
+        return self._feed.gives_up_s if self._feed is not None and self._remaining_tokens > 1 else None
+
+    def _check_bond(self) -> None:
+        if self._gives_up_s is None or self._clock.monotonic() < self._gives_up_s:
+            return
+        self._final_error = UnavailableError(
+            "the session's drafter was lost in the middle of a block (method slrs), and no drafter of the same model "
+            f"has taken over within {self._config.feed.bond_patience_ms / 1e3:g} s"
+        )
+        raise self._final_error
 
     def _record(self, delta: Ledger, seat: Seat[Verifier]) -> None:
-        self._books.record(add(delta, self._proposals.take_losses()), seat, self.drafter)
+        self._books.record(add(delta, self._proposals.take_losses()), seat, self._proposals.drafter)
 
-    def _make_feed(self, drafters: SeatSource[Drafter], instruments: Instruments) -> DraftFeed:
-        return DraftFeed(
-            drafters,
-            opening=self._draft_open,
-            items=self._transcript.items,
-            wake=self._wake,
-            unserved=instruments.metrics.sessions_without_drafter,
-            config=self._config.feed,
-            random=instruments.random,
-        )
+    def _silence(self) -> Silence:
+        tokens = len(self._job.prompt_ids) + len(self._transcript.ids)
+        return Silence(self._config.failover.silence, self._clock, prompt_tokens=tokens)
 
     def _fence(self) -> Fence:
         return Fence(self._job.session_epoch, next(self._attempts))
 
-    def _verify_open(self) -> VerifyOpen:
-        job, committed_ids = self._job, tuple(self._transcript.ids)
-        return VerifyOpen(
-            session_id=job.session_id,
-            fence=self._fence(),
-            prompt_ids=job.prompt_ids,
-            committed_ids=committed_ids,
-            sampling=job.sampling,
-            stop=job.stop,
-            noise_key=job.noise_key,
-            method=job.method,
-            target_digest=job.target_digest,
-        )
-
-    def _draft_open(self, max_ahead_tokens: int) -> DraftOpen:
-        job = self._job
-        return DraftOpen(
-            session_id=job.session_id,
-            fence=self._fence(),
-            context=job.context,
-            committed=join_items(self._transcript.items),
-            sampling=job.sampling,
-            noise_key=job.noise_key,
-            method=job.method,
-            max_ahead_tokens=max_ahead_tokens,
-        )
+    def _draft_open(self, limit_tokens: int) -> DraftOpen:
+        return draft_open(self._job, self._config.proposals, self._fence(), self._transcript.items, limit_tokens)

@@ -46,6 +46,8 @@ class LiveSession:
         self._metrics = metrics
         self._started_s = clock.monotonic()
         self._first_token_s: float | None = None
+        self._last_token_s = 0.0
+        self._first_tokens = 0
         self._work: Work | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -72,12 +74,25 @@ class LiveSession:
     async def advance(self, advance: Advance, ledger: Ledger) -> None:
         """Part of ``Output``: persist, then let everybody see."""
         assert self._work is not None, "the work that calls this has been started"
-        if advance.tokens and self._first_token_s is None:
-            self._first_token_s = self._clock.monotonic()
-            self._metrics.time_to_first_token.record(self._first_token_s - self._started_s)
+        self._note_time(len(advance.tokens))
         record = self.record.advanced(advance, ledger, self._work.drafter_name)
         await self._store.save(record, advance)
         self._show(record)
+
+    @property
+    def decoded(self) -> tuple[int, float]:
+        """Tokens that followed the first verdict, and the seconds that they took."""
+        if self._first_token_s is None:
+            return 0, 0.0
+        return len(self.record.tokens) - self._first_tokens, self._last_token_s - self._first_token_s
+
+    def _note_time(self, num_tokens: int) -> None:
+        if not num_tokens:
+            return
+        self._last_token_s = self._clock.monotonic()
+        if self._first_token_s is None:
+            self._first_token_s, self._first_tokens = self._last_token_s, num_tokens
+            self._metrics.time_to_first_token.record(self._first_token_s - self._started_s)
 
     async def _run(self, work: Work) -> None:
         self._metrics.sessions_active.add(1)

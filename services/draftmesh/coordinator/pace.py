@@ -29,7 +29,8 @@ class PaceConfig:
     """Duration of a decoding step of the target, until one is measured."""
 
     min_wait_ms: float = 0.0
-    """A session always waits as long as this for a draft, however quick the target: to study drafting itself."""
+    """A session always waits as long as this for a draft, however quick the target, and whether a drafter has been
+    found or not: to study drafting itself."""
 
     max_wait_ms: float = 250.0
     """A session never waits longer than this for a draft, however slow the target."""
@@ -44,13 +45,13 @@ class PaceConfig:
 class Pace:
     """The waiting policy of one session. Times are seconds of one monotonic clock."""
 
-    def __init__(self, config: PaceConfig, *, draft_tokens: int) -> None:
+    def __init__(self, config: PaceConfig, *, draft_tokens: int, started_s: float = 0.0) -> None:
         self._config = config
         self._draft_tokens = draft_tokens
         self._step_ms = config.initial_step_ms
         self._patience = 1.0
         self._gain = 1.0  # accepted tokens of a draft, moving average
-        self._waiting_since_s = 0.0
+        self._waiting_since_s = started_s
 
     @property
     def step_ms(self) -> float:
@@ -63,6 +64,11 @@ class Pace:
         patience_ms = self._patience * min(1.0, self._gain) * self._step_ms
         wait_ms = min(max(patience_ms, self._config.min_wait_ms), self._config.max_wait_ms)
         return self._waiting_since_s + wait_ms / 1e3
+
+    @property
+    def least_deadline_s(self) -> float:
+        """Until when a session waits even for a drafter that has not been found yet."""
+        return self._waiting_since_s + self._config.min_wait_ms / 1e3
 
     def enough(self, tokens: int, *, ended: bool) -> bool:
         """Whether a draft of ``tokens`` target tokens is to go out without waiting for more."""

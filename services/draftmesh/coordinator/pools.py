@@ -89,6 +89,9 @@ class Pool(Generic[PeerT, InfoT]):
         self.changed = Signal()
         """Notified when a member comes, goes or reports."""
 
+        self.on_left: Callable[[str], None] = _nothing
+        """Called with the address of a member that has left the membership."""
+
     @property
     def members(self) -> tuple[Member[PeerT, InfoT], ...]:
         """All that have ever answered or are in the membership, ready or not."""
@@ -128,6 +131,7 @@ class Pool(Generic[PeerT, InfoT]):
                 member.is_connected = False
                 if self._members.get(address) is member:
                     del self._members[address]
+                    self.on_left(address)
                 self.changed.notify()
 
     async def _watch_for_ever(self, member: Member[PeerT, InfoT], peer: Watched) -> None:
@@ -138,6 +142,8 @@ class Pool(Generic[PeerT, InfoT]):
             except DraftmeshError as error:
                 if member.is_connected:
                     _log.warning("pool member lost", address=member.address, error=str(error))
+            except Exception:
+                _log.exception("watching a pool member failed by a bug", address=member.address)
             member.is_connected = False
             self.changed.notify()
             await asyncio.sleep(backoff.next_s())
@@ -154,6 +160,10 @@ class Pool(Generic[PeerT, InfoT]):
                     backoff.reset()
                 member.is_connected = True
                 self.changed.notify()
+
+
+def _nothing(address: str) -> None:
+    """Nobody wants to know."""
 
 
 def _name(info: DrafterInfo | VerifierInfo) -> str:

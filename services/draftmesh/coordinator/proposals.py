@@ -1,50 +1,62 @@
-"""What a session has to propose right now: draft text as target tokens, if it is time to send them."""
+"""What a session does next while the verifier takes it: send its draft, have the target go on alone, or wait."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
 
+from draftmesh.coordinator.bond import Bond
 from draftmesh.coordinator.draft_feed import DraftFeed
+from draftmesh.coordinator.drafts import NOTHING, Draft
 from draftmesh.coordinator.pace import Pace
-from draftmesh.coordinator.round_trace import RoundTrace
 from draftmesh.coordinator.seats import Seat
-from draftmesh.core.errors import InvalidTextError
 from draftmesh.core.ledger import Ledger
 from draftmesh.core.protocols import Clock, Drafter
 from draftmesh.core.text import Item
-from draftmesh.tokenization.translation import Translation
 
 
-class Translator(Protocol):
-    """Draft text to target tokens; ``tokenization.DraftTranslator`` is one."""
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Where the verifier stands; no draft is being judged."""
 
-    def commit(self, ids: Sequence[int]) -> None:
-        """The target has settled these tokens."""
+    is_idle: bool
+    """It has nothing to do; else it runs freely."""
 
-    def translate(self, draft: Sequence[Item], *, ended: bool) -> Translation:
-        """Target tokens of the text that follows what is committed."""
+    limit_tokens: int
+    """Draft tokens that it takes now; 0 when the next token is the last one."""
+
+    is_refused: bool = False
+    """A draft from the committed tokens was stale: the target has gone another way from there already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do now. Nothing has changed by deciding; :meth:`Proposals.act` says that it is done."""
+
+    draft: Draft = NOTHING
+    """Goes out, if it is not empty."""
+
+    free_run: bool = False
+    """The target goes on alone."""
+
+    starved: bool = False
+    """A wait for a draft has ended without one."""
+
+    admits: bool = False
+    """The drafter that was found is told of the committed text."""
+
+    wait_s: float | None = None
+    """Without a draft or a free run: decide again after so long, though nothing has changed; None: never."""
 
 
 class Proposals:
-    """Joins the draft, its translation and the waiting policy; without a feed there is never anything to propose."""
+    """Joins the draft and the waiting policy; without a feed there is never anything to propose."""
 
-    def __init__(
-        self,
-        feed: DraftFeed | None,
-        translator: Translator,
-        pace: Pace,
-        *,
-        draft_tokens: int,
-        clock: Clock,
-        trace: RoundTrace,
-    ) -> None:
+    def __init__(self, feed: DraftFeed | None, pace: Pace, *, draft_tokens: int, clock: Clock) -> None:
         self._feed = feed
-        self._translator = translator
         self._pace = pace
         self._draft_tokens = draft_tokens
         self._clock = clock
-        self._trace = trace
 
     @property
     def drafter(self) -> Seat[Drafter] | None:
@@ -53,48 +65,65 @@ class Proposals:
 
     def settle(self, ids: Sequence[int], items: Sequence[Item]) -> None:
         """The target has committed these tokens, which are this text."""
-        self._translator.commit(ids)
         self._pace.settled(self._clock.monotonic())
         if self._feed is not None:
-            self._feed.settle(items)
+            self._feed.settle(ids, items)
 
-    def take(self, limit_tokens: int) -> tuple[int, ...]:
-        """The draft to send now, of ``limit_tokens`` at most; empty if there is none, or it is better to wait."""
-        if self._feed is None or not self._feed.draft:
-            return ()
-        translation = self._translate(self._feed)
-        now_s, ids = self._clock.monotonic(), translation.ids
-        if not self._pace.enough(len(ids), ended=self._feed.ended):
-            if now_s < self._pace.deadline_s:
-                return ()
-            # The wait is over: better tokens that more text might have changed than fewer.
-            ids += translation.weak_ids
-        ids = ids[: min(limit_tokens, self._draft_tokens)]
-        if ids:
-            self._pace.drafted(now_s)
-        return ids
+    def decide(self, situation: Situation) -> Decision:
+        """What to do now."""
+        if self._feed is None or situation.limit_tokens == 0:
+            return Decision(free_run=situation.is_idle)
+        if self._feed.bond is not None:
+            return self._decide_bound(self._feed, self._feed.bond, situation)
+        return self._decide_freely(self._feed, situation)
 
-    def may_wait(self) -> bool:
-        """Whether a draft may be waited for, with the verifier idle. A False after a wait counts against waiting."""
-        if self.drafter is None:
-            return False
-        if self._clock.monotonic() < self._pace.deadline_s:
-            return True
-        self._pace.starved()
-        return False
-
-    def remaining_wait_s(self) -> float | None:
-        """Seconds after which :meth:`take` may answer otherwise although nothing has changed; None: never."""
-        remaining_s = self._pace.deadline_s - self._clock.monotonic()
-        return remaining_s if self._feed is not None and remaining_s > 0 else None
+    def act(self, decision: Decision) -> None:
+        """The decision is carried out."""
+        if decision.draft:
+            self._pace.drafted(self._clock.monotonic())
+        if decision.starved:
+            self._pace.starved()
+        if decision.admits and self._feed is not None and self._feed.bond is not None:
+            self._feed.bond.admit()
 
     def take_losses(self) -> Ledger:
         """Waste and failures of drafting since the last call."""
         return self._feed.take_losses() if self._feed is not None else Ledger()
 
-    def _translate(self, feed: DraftFeed) -> Translation:
-        with self._trace.translating():
-            try:
-                return self._translator.translate(feed.draft, ended=feed.ended)
-            except InvalidTextError:  # the target cannot say this, so it will not
-                return Translation((), (), b"")
+    def _decide_freely(self, feed: DraftFeed, situation: Situation) -> Decision:
+        now_s = self._clock.monotonic()
+        draft = NOTHING if situation.is_refused else self._ready(feed, now_s).cut(self._limit(situation))
+        if draft:
+            return Decision(draft)
+        ends_s = self._pace.deadline_s if feed.drafter is not None else self._pace.least_deadline_s
+        if situation.is_idle and (situation.is_refused or now_s >= ends_s):
+            return Decision(free_run=True, starved=feed.drafter is not None and not situation.is_refused)
+        remaining_s = self._pace.deadline_s - now_s if feed.drafter is not None else ends_s - now_s
+        return Decision(wait_s=remaining_s if remaining_s > 0 else None)
+
+    def _ready(self, feed: DraftFeed, now_s: float) -> Draft:
+        """The draft, if it is time to send it."""
+        candidate = feed.read()
+        draft = candidate.draft
+        if self._pace.enough(len(draft.ids), ended=feed.ended):
+            return draft
+        if now_s < self._pace.deadline_s:
+            return NOTHING
+        # The wait is over: better tokens that more text might have changed than fewer.
+        return Draft(draft.ids + candidate.weak_ids, draft.evidence)
+
+    def _decide_bound(self, feed: DraftFeed, bond: Bond, situation: Situation) -> Decision:
+        """``slrs``: a base of which a drafter has been told waits for its block, however long."""
+        if bond.is_bound:
+            return Decision(feed.read().draft.cut(self._limit(situation)))
+        if bond.holds:
+            return Decision()
+        if bond.is_asking:
+            return Decision(admits=situation.is_idle)
+        now_s, ends_s = self._clock.monotonic(), self._pace.deadline_s
+        if situation.is_idle and now_s < ends_s:
+            return Decision(wait_s=ends_s - now_s)
+        return Decision(free_run=situation.is_idle, starved=situation.is_idle)
+
+    def _limit(self, situation: Situation) -> int:
+        return min(situation.limit_tokens, self._draft_tokens)

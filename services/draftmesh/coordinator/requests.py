@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from draftmesh.coordinator.config import CoordinatorConfig
+from draftmesh.coordinator.method_choice import suits
 from draftmesh.coordinator.targets import Target
+from draftmesh.core.endpoint import DrafterInfo, VerifierInfo
 from draftmesh.core.errors import (
     InvalidRequestError,
     InvalidTextError,
@@ -17,8 +20,8 @@ from draftmesh.core.errors import (
 )
 from draftmesh.core.sampling import Method, SamplingParams, StopConditions
 from draftmesh.core.text import Item, join_items
+from draftmesh.decoding.streams import RATIO_METHODS
 
-OFFERED = (Method.AUTO, Method.OFF, Method.EXACT)
 _LONG_TEXT_CHARACTERS = 10_000
 """Text from this length on is encoded on a thread: it would hold up other sessions."""
 
@@ -100,13 +103,25 @@ def stop_conditions(request: GenerationRequest, prompt: Prompt, target: Target, 
     return stop
 
 
-def check_method(method: Method, target: Target) -> None:
-    """Raise UnsupportedMethodError unless the method is offered here, and by the target's verifiers."""
-    if method not in OFFERED:
-        offered = ", ".join(offer.label for offer in OFFERED)
-        raise UnsupportedMethodError(f"method {method.label} is not offered yet; offered: {offered}")
-    if method is not Method.AUTO and method not in target.info.methods:
-        raise UnsupportedMethodError(f"the verifiers of {target.info.model} do not offer method {method.label}")
+def check_method(method: Method, target: VerifierInfo, drafters: Collection[DrafterInfo], *, trusted: bool) -> None:
+    """Refuse a method that this target cannot be decoded with here.
+
+    Raises:
+        UnsupportedMethodError: its verifiers or none of the ``drafters`` (if there are any) offer it, or it relies on
+            what drafters say, and they are not ``trusted``.
+    """
+    if method is Method.AUTO:
+        return
+    if method not in target.methods:
+        raise UnsupportedMethodError(f"the verifiers of {target.model} do not offer method {method.label}")
+    if method in RATIO_METHODS and not trusted:
+        raise UnsupportedMethodError(
+            f"method {method.label} relies on what drafters say of their own draws, and the drafters of this pool are "
+            "not trusted (trust_drafters); exact and tli-exact need no trust"
+        )
+    if method is not Method.OFF and drafters and not any(suits(method, target, drafter) for drafter in drafters):
+        needs = ", which needs one with the target's own vocabulary" if method is Method.REJECTION else ""
+        raise UnsupportedMethodError(f"no drafter offers method {method.label} for {target.model}{needs}")
 
 
 def draft_tokens(request: GenerationRequest, config: CoordinatorConfig) -> int:

@@ -21,7 +21,10 @@ class Answer:
 
     verdict: Verdict
     judged_tokens: int
-    """Draft tokens that it judges; 0 if it tells of a free run, or is stale."""
+    """Draft tokens that it judges; 0 if it tells of a free run, is stale, or judges a draft that proposes nothing."""
+
+    judges: bool = False
+    """Whether it judges a draft."""
 
     has_prefill: bool = False
     """Whether it is the stream's first: its steps have computed the prompt too."""
@@ -36,7 +39,7 @@ class Answer:
         verdict = self.verdict
         if self.is_stale:
             return Ledger(stale_rounds=1, verify_wait_ms=verify_wait_ms)
-        rounds = 1 if self.judged_tokens else 0
+        rounds = 1 if self.judges else 0
         # A round that ends the generation may lack its recovered or bonus token.
         free = max(0, len(verdict.tokens) - verdict.accepted - rounds)
         return Ledger(
@@ -76,7 +79,17 @@ class RoundBook:
     @property
     def is_judging(self) -> bool:
         """Whether a draft is with the verifier."""
-        return any(request.draft_ids for request in self._open.values())
+        return self.judged is not None
+
+    @property
+    def judged(self) -> VerifyRound | None:
+        """The round whose draft is with the verifier."""
+        return next((request for request in self._open.values() if _proposes(request)), None)
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether the verifier has said anything on this stream."""
+        return self._has_answered
 
     def refuses_at(self, base: TokenPrefix) -> bool:
         """Whether a draft from ``base`` was answered as stale: the target has gone another way from there."""
@@ -107,18 +120,21 @@ class RoundBook:
         if verdict.final:
             del self._open[verdict.round]
         has_prefill, self._has_answered = not self._has_answered, True
-        return Answer(verdict, self._newly_judged(request, verdict), has_prefill)
-
-    def _newly_judged(self, request: VerifyRound, verdict: Verdict) -> int:
-        if request.round <= self._judged_to or not request.draft_ids:
-            return 0
+        if request.round <= self._judged_to or not _proposes(request):
+            return Answer(verdict, 0, has_prefill=has_prefill)
         self._judged_to = request.round
         # Draft tokens that a free run had committed before the round arrived were not judged.
-        return len(request.draft_ids) - (verdict.base.length - request.base.length)
+        judged_tokens = len(request.draft_ids) - (verdict.base.length - request.base.length)
+        return Answer(verdict, judged_tokens, judges=True, has_prefill=has_prefill)
 
     def _refuse(self, request: VerifyRound, verdict: Verdict, committed: TokenPrefix) -> None:
         del self._open[request.round]
         self._refused_at = request.base
         # While a free run goes on, its tokens may still be on their way: the answer has overtaken them.
-        if self.is_idle and (verdict.base != committed or not request.draft_ids):
+        if self.is_idle and (verdict.base != committed or not _proposes(request)):
             raise UnavailableError(f"the verifier refuses round {verdict.round} and is somewhere else")
+
+
+def _proposes(request: VerifyRound) -> bool:
+    """Whether there is a position to judge; a block of ``slrs`` may have no token and propose nothing at its start."""
+    return bool(request.draft_ids) or request.evidence is not None

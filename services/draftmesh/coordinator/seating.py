@@ -34,6 +34,7 @@ class _PoolSeat(Generic[PeerT, InfoT]):
         self._member = member
         self.address = member.address
         self.name = candidate.name
+        self.digest = candidate.digest
         self.peer = member.peer
         self.limit_tokens = limit_tokens
 
@@ -52,9 +53,14 @@ class _PoolSeat(Generic[PeerT, InfoT]):
         self._member.record(delta, self._source.wish.target_digest)
 
     @property
+    def is_draining(self) -> bool:
+        """Whether the member is about to stop."""
+        return self._member.load.draining
+
+    @property
     def should_move(self) -> bool:
         """Whether the member drains and another one could take the session."""
-        return self._member.load.draining and self._source.has_candidates
+        return self.is_draining and self._source.has_candidates
 
     async def retired(self) -> None:
         """Returns when :attr:`should_move` has become true."""
@@ -76,10 +82,14 @@ class _PoolSeats(Generic[PeerT, InfoT]):
         return bool(self._profile.allowed(self._candidates(), self.wish))
 
     async def acquire(
-        self, *, banned: frozenset[str] = frozenset(), failed: frozenset[str] = frozenset()
+        self,
+        *,
+        banned: frozenset[str] = frozenset(),
+        failed: frozenset[str] = frozenset(),
+        digest: bytes | None = None,
     ) -> _PoolSeat[PeerT, InfoT]:
         """The best ready member; waits while there is none."""
-        wish = replace(self.wish, banned=banned)
+        wish = replace(self.wish, banned=banned, digest=digest)
         while (candidate := self._profile.choose(self._candidates(), wish, failed)) is None:
             await self.pool.changed.wait()
         member = next(member for member in self.pool.ready if member.address == candidate.address)
@@ -114,6 +124,7 @@ class DrafterSeats(_PoolSeats[Drafter, DrafterInfo]):
             max_context_tokens=info.max_context_tokens,
             load=member.load,
             own_sessions=member.own_sessions,
+            vocabulary_digest=info.vocabulary_digest,
             bytes_per_s=1e3 * books.committed_bytes / books.elapsed_ms if books.elapsed_ms else None,
         )
 

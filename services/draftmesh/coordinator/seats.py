@@ -22,6 +22,10 @@ class Seat(Protocol, Generic[PeerT_co]):
         """The name of its model."""
 
     @property
+    def digest(self) -> bytes:
+        """Of a drafter: two of one digest propose the same. Of a verifier: that of its target."""
+
+    @property
     def peer(self) -> PeerT_co:
         """The service itself."""
 
@@ -36,6 +40,10 @@ class Seat(Protocol, Generic[PeerT_co]):
         """Add to the member's books."""
 
     @property
+    def is_draining(self) -> bool:
+        """Whether the member is about to stop."""
+
+    @property
     def should_move(self) -> bool:
         """Whether the member drains and another one could take the session."""
 
@@ -47,11 +55,16 @@ class SeatSource(Protocol, Generic[PeerT_co]):
     """Picks members for one session: model, method and the rest are settled already."""
 
     async def acquire(
-        self, *, banned: frozenset[str] = frozenset(), failed: frozenset[str] = frozenset()
+        self,
+        *,
+        banned: frozenset[str] = frozenset(),
+        failed: frozenset[str] = frozenset(),
+        digest: bytes | None = None,
     ) -> Seat[PeerT_co]:
         """The best ready member; waits while there is none.
 
         Args:
             banned: Addresses that are never picked.
             failed: Addresses that are picked only if there is no other.
+            digest: Of the members that may be picked; None: of any.
         """

@@ -14,7 +14,8 @@ from draftmesh.coordinator.admission import Admission
 from draftmesh.coordinator.config import CoordinatorConfig
 from draftmesh.coordinator.generation import Generation, Instruments, Job
 from draftmesh.coordinator.live_session import LiveSession
-from draftmesh.coordinator.pools import DrafterPool, VerifierPool
+from draftmesh.coordinator.method_choice import MethodChoice, Option, Situation, band_of, candidates
+from draftmesh.coordinator.pools import DrafterMember, DrafterPool, VerifierPool
 from draftmesh.coordinator.requests import (
     GenerationRequest,
     Prompt,
@@ -38,6 +39,8 @@ from draftmesh.decoding.noise_key import mint_noise_key
 from draftmesh.telemetry import tracing
 from draftmesh.telemetry.metrics import CoordinatorMetrics
 from draftmesh.tokenization import DraftTranslator
+
+_OFF = Option(Method.OFF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,9 @@ class Shard:
         self._instruments = Instruments(clock, random, tracer, metrics)
         self._targets = Targets(pools.verifiers)
         self._admission = Admission(config.admission)
+        self._choice = MethodChoice(config.method_choice)
         self._affinity = PrefixAffinity()
+        pools.verifiers.on_left = self._affinity.forget
         self._verifier_profile = verifier_profile(self._affinity, random)
         self._drafter_profile = drafter_profile(random)
         self._live: dict[str, LiveSession] = {}
@@ -93,6 +98,7 @@ class Shard:
             finally:
                 await live.cancel()
                 del self._live[live.record.session_id]
+                self._learn(live, generation)
 
     def find_live(self, session_id: str) -> LiveSession | None:
         """The session, if it runs in this shard."""
@@ -120,8 +126,9 @@ class Shard:
 
     async def _prepare(self, request: GenerationRequest) -> tuple[LiveSession, Generation]:
         target = await self._targets.find(request.model)
-        check_method(request.method, target)
         self._check_drafter_name(request)
+        known = [member.info for member in self._drafters(request) if member.info is not None]
+        check_method(request.method, target.info, known, trusted=self.config.trust_drafters)
         prompt = await encode_prompt(request, target)
         job, drafters = self._make_job(request, target, prompt)
         live = LiveSession(_record_of(job, target), self._store, self._instruments.clock, self._instruments.metrics)
@@ -132,7 +139,7 @@ class Shard:
             table=target.tokenizer.vocabulary,
             translator=translator,
             verifiers=self._verifier_seats(job),
-            drafters=drafters if job.method is not Method.OFF else None,
+            drafters=drafters,
             output=live,
             config=self.config.generation,
             instruments=self._instruments,
@@ -141,11 +148,16 @@ class Shard:
 
     def _make_job(self, request: GenerationRequest, target: Target, prompt: Prompt) -> tuple[Job, DrafterSeats]:
         """The job, and where its drafters come from."""
-        method = Method.EXACT if request.method is Method.AUTO else request.method
-        wish = Wish(method, target.info.target_digest, name=request.drafter)
+        num_draft_tokens = draft_tokens(request, self.config)
+        option = self._option(request, target) if num_draft_tokens or request.method is not Method.AUTO else _OFF
+        wish = Wish(
+            option.method,
+            target.info.target_digest,
+            name=request.drafter,
+            vocabulary_digest=target.info.vocabulary_digest,
+            preferred_digest=option.drafter_digest or None,
+        )
         drafters = DrafterSeats(self.pools.drafters, self._drafter_profile, wish)
-        if request.method is Method.AUTO and not drafters.has_candidates:
-            method = Method.OFF
         job = Job(
             session_id=new_session_id(self.config.shard),
             session_epoch=1,
@@ -154,11 +166,36 @@ class Shard:
             sampling=request.sampling,
             stop=stop_conditions(request, prompt, target, self.config.default_max_tokens),
             noise_key=mint_noise_key(request.seed, prompt.ids),
-            method=method,
-            draft_tokens=draft_tokens(request, self.config),
+            method=option.method,
+            draft_tokens=num_draft_tokens,
             target_digest=target.info.target_digest,
+            vocabulary_digest=target.info.vocabulary_digest,
         )
         return job, drafters
+
+    def _option(self, request: GenerationRequest, target: Target) -> Option:
+        """The method of a session, chosen here if the client leaves it open."""
+        if request.method is not Method.AUTO:
+            return Option(request.method)
+        ready = [member.info for member in self._drafters(request) if member.is_ready and member.info is not None]
+        options = candidates(target.info, ready, trusted=self.config.trust_drafters, seeded=request.seed is not None)
+        situation = Situation(target.info.target_digest, band_of(request.sampling.temperature))
+        return self._choice.choose(situation, options)
+
+    def _learn(self, live: LiveSession, generation: Generation) -> None:
+        """What a session has achieved, for those whose method is chosen here."""
+        record = live.record
+        digest = generation.drafter_digest
+        if record.failure or (record.method is not Method.OFF and not digest):
+            return
+        tokens, seconds = live.decoded
+        situation = Situation(record.target_digest, band_of(record.sampling.temperature))
+        self._choice.record(situation, Option(record.method, digest), tokens=tokens, seconds=seconds)
+
+    def _drafters(self, request: GenerationRequest) -> list[DrafterMember]:
+        """Those that the request allows."""
+        members, name = self.pools.drafters.members, request.drafter
+        return [member for member in members if not name or (member.info is not None and member.info.name == name)]
 
     def _verifier_seats(self, job: Job) -> VerifierSeats:
         wish = Wish(

@@ -28,6 +28,16 @@ async def race(*contestants: Coroutine[Any, Any, object]) -> None:
         task.result()
 
 
+async def unless(interruption: Coroutine[Any, Any, object], work: Coroutine[Any, Any, T]) -> T | None:
+    """The result of ``work``; None if ``interruption`` ends first. Whichever loses is cancelled."""
+    tasks = (asyncio.create_task(interruption), asyncio.create_task(work))
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return tasks[1].result() if tasks[1].done() else None
+    finally:
+        await cancelled(*tasks)
+
+
 @asynccontextmanager
 async def background(job: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
     """Run ``job`` beside the block, and cancel it at the block's end; what it had raised before is raised there."""

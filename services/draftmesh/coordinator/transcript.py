@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from draftmesh.core.errors import InternalError
 from draftmesh.core.protocols import TokenTable
 from draftmesh.core.sampling import FinishReason
-from draftmesh.core.text import Item, TokenPrefix
+from draftmesh.core.text import Item, TextPrefix, TokenPrefix
 from draftmesh.core.verify import TokenLogprobs, Verdict
 from draftmesh.decoding.stopping import StopMatcher
 from draftmesh.tokenization.detokenizer import IncrementalDetokenizer
@@ -60,6 +60,7 @@ class Transcript:
         self._items: list[Item] = []
         self._text = bytearray()
         self._prefix = TokenPrefix()
+        self._text_prefix = TextPrefix()
         self._examined = 0  # bytes given to the detokenizer
         self._ready_length = 0
         self._finish_reason: FinishReason | None = None
@@ -78,6 +79,11 @@ class Transcript:
     def prefix(self) -> TokenPrefix:
         """Their name."""
         return self._prefix
+
+    @property
+    def text_prefix(self) -> TextPrefix:
+        """The name of their text."""
+        return self._text_prefix
 
     @property
     def finished(self) -> bool:
@@ -100,6 +106,7 @@ class Transcript:
             self._text += piece
             self._matcher.push(piece)
         self._prefix = self._prefix.extend(verdict.tokens)
+        self._text_prefix = self._text_prefix.extend(self._items[len(self._items) - len(pieces) :])
         self._finish_reason = verdict.finish_reason
         self._ready_length = self._whole_length(self._matcher.safe_length) if end is None else end
         return Advance(spans, b"".join(pieces), self._ready_length, self._finish_reason)

@@ -1,58 +1,11 @@
-"""Those parts of CoordinatorService's messages that are core values: how to generate, prompts, log probabilities."""
+"""Those parts of CoordinatorService's messages that are core values: prompts, and the tokens of a chunk."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from draftmesh.core.errors import InvalidRequestError, InvalidTextError, PromptEmptyError
-from draftmesh.core.sampling import Method, SamplingParams, StopConditions
 from draftmesh.core.verify import TokenLogprobs
-from draftmesh.transport import codec_common as common
 from draftmesh.transport.codec_verify import logprobs_from_proto, logprobs_to_proto
 from draftmesh.v1 import common_pb2, coordinator_pb2
-
-
-@dataclass(frozen=True, slots=True)
-class GenerationParams:
-    """How to generate, apart from the prompt."""
-
-    sampling: SamplingParams = field(default_factory=SamplingParams)
-    stop: StopConditions = field(default_factory=StopConditions)
-    method: Method = Method.AUTO
-    seed: int | None = None
-    """Fixes the text; None: the operating system's randomness."""
-
-    max_draft_tokens: int | None = None
-    """Draft tokens of a round at most; None leaves it to the coordinator."""
-
-
-def generation_params_to_proto(params: GenerationParams, request: coordinator_pb2.GenerateRequest) -> None:
-    """Write the parameters into a request."""
-    request.sampling.CopyFrom(common.sampling_to_proto(params.sampling))
-    request.stop.CopyFrom(common.stop_to_proto(params.stop))
-    request.method = common.method_to_proto(params.method)
-    if params.seed is not None:
-        request.seed = params.seed
-    if params.max_draft_tokens is not None:
-        request.max_draft_tokens = params.max_draft_tokens
-
-
-def generation_params_from_proto(
-    request: coordinator_pb2.GenerateRequest,
-    *,
-    default_max_tokens: int = common.DEFAULT_MAX_TOKENS,
-    max_tokens_limit: int = common.MAX_TOKENS_LIMIT,
-) -> GenerationParams:
-    """The parameters of a request, checked; an unset method is ``auto``."""
-    return GenerationParams(
-        sampling=common.sampling_from_proto(request.sampling),
-        stop=common.stop_from_proto(
-            request.stop, default_max_tokens=default_max_tokens, max_tokens_limit=max_tokens_limit
-        ),
-        method=common.requested_method_from_proto(request.method),
-        seed=request.seed if request.HasField("seed") else None,
-        max_draft_tokens=request.max_draft_tokens if request.HasField("max_draft_tokens") else None,
-    )
 
 
 def text_prompt_from_proto(text: bytes) -> str:

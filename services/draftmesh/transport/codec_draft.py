@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from draftmesh.core.draft import Block, Commit, DraftOpen, Evaluate, Evaluated, split_block
+from draftmesh.core.draft import (
+    DEFAULT_PROPOSAL_SUPPORT,
+    DEFAULT_PSI_CAP_BYTES,
+    Block,
+    Commit,
+    DraftOpen,
+    Evaluate,
+    Evaluated,
+    split_block,
+)
 from draftmesh.core.endpoint import DrafterInfo
 from draftmesh.core.errors import InvalidRequestError, MalformedBlockError, UnsupportedError
 from draftmesh.core.evidence import Evidence, ProposalEvidence
@@ -105,6 +114,9 @@ def open_draft_to_proto(message: DraftOpen) -> drafter_pb2.OpenDraft:
         method=common.method_to_proto(message.method),
         target_vocabulary_digest=message.target_vocabulary_digest,
         max_ahead_tokens=message.max_ahead_tokens,
+        committed_tokens=message.committed_tokens,
+        proposal_support=message.proposal_support,
+        psi_cap_bytes=message.psi_cap_bytes,
     )
 
 
@@ -126,13 +138,16 @@ def open_draft_from_proto(message: drafter_pb2.OpenDraft, fence: Fence) -> Draft
         method=common.method_from_proto(message.method),
         max_ahead_tokens=message.max_ahead_tokens,
         target_vocabulary_digest=message.target_vocabulary_digest,
+        committed_tokens=message.committed_tokens,
+        proposal_support=message.proposal_support or DEFAULT_PROPOSAL_SUPPORT,
+        psi_cap_bytes=message.psi_cap_bytes or DEFAULT_PSI_CAP_BYTES,
     )
 
 
 def commit_to_proto(message: Commit) -> drafter_pb2.Commit:
     """A commit for the wire."""
     items = common.items_to_proto(message.items)
-    return drafter_pb2.Commit(commit_seq=message.commit_seq, offset=message.offset, items=items)
+    return drafter_pb2.Commit(commit_seq=message.commit_seq, offset=message.offset, items=items, tokens=message.tokens)
 
 
 def commit_from_proto(message: drafter_pb2.Commit) -> Commit:
@@ -141,6 +156,7 @@ def commit_from_proto(message: drafter_pb2.Commit) -> Commit:
         common.positive_from_proto(message.commit_seq, "commit.commit_seq"),
         message.offset,
         common.items_from_proto(message.items, "commit.items"),
+        message.tokens,
     )
 
 
@@ -204,8 +220,11 @@ def _lengths_of(text: bytes, lengths: tuple[int, ...]) -> tuple[int, ...]:
 
 def _block_evidence(message: common_pb2.Evidence, tokens: int) -> Evidence | None:
     evidence = evidence_from_proto(message)
-    if isinstance(evidence, ProposalEvidence) and len(evidence.positions) != tokens:
-        raise MalformedBlockError(f"block.evidence has {len(evidence.positions)} positions for {tokens} draft tokens")
+    if evidence is None:
+        return None
+    count = len(evidence.positions) if isinstance(evidence, ProposalEvidence) else len(evidence.values)
+    if count != tokens:
+        raise MalformedBlockError(f"block.evidence is of {count} tokens, but the block has {tokens} draft tokens")
     return evidence
 
 

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from draftmesh.core.errors import InvalidRequestError
-from draftmesh.core.protocols import TokenTable
+from draftmesh.core.protocols import WholeVocabulary
 from draftmesh.core.text import Role
 from draftmesh.transport.codec_common import role_from_proto, role_to_proto
 from draftmesh.v1 import common_pb2, drafter_pb2
-
-
-class WholeVocabulary(TokenTable, Protocol):
-    """A vocabulary that tells its holes from its special tokens, as a digest of it does."""
-
-    def is_special(self, token: int) -> bool:
-        """Whether the token is special: it stands for no text. A hole is no token, and not special."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +22,9 @@ class RegisteredVocabulary:
     roles: tuple[Role | None, ...]
     special: frozenset[int]
     """Ids of special tokens, with a role or without."""
+
+    fallback: frozenset[int] = frozenset()
+    """Ids of byte pieces."""
 
     def __len__(self) -> int:
         """Number of token ids."""
@@ -46,6 +41,10 @@ class RegisteredVocabulary:
     def is_special(self, token: int) -> bool:
         """Whether the token is special: it stands for no text."""
         return token in self.special
+
+    def is_fallback(self, token: int) -> bool:
+        """Whether the token is a byte piece, said only where no other token has the text."""
+        return token in self.fallback
 
 
 def vocabulary_to_proto(digest: bytes, vocabulary: WholeVocabulary) -> drafter_pb2.RegisterVocabularyRequest:
@@ -66,6 +65,7 @@ def vocabulary_from_proto(message: drafter_pb2.RegisterVocabularyRequest) -> Reg
         tuple(text for text, _ in pairs),
         tuple(role for _, role in pairs),
         frozenset(index for index, token in enumerate(message.tokens) if token.special),
+        frozenset(index for index, token in enumerate(message.tokens) if token.fallback),
     )
 
 
@@ -75,6 +75,7 @@ def _token_to_proto(vocabulary: WholeVocabulary, token: int) -> drafter_pb2.Voca
         text=vocabulary.token_bytes(token),
         role=common_pb2.ROLE_UNSPECIFIED if role is None else role_to_proto(role),
         special=vocabulary.is_special(token),
+        fallback=vocabulary.is_fallback(token),
     )
 
 

@@ -50,17 +50,18 @@ class ServerConfig:
 
     def validate(self) -> None:
         """Raise ConfigError, naming the field, if a value makes no sense."""
-        _require_address("listen", self.listen)
+        require_address("listen", self.listen, lowest_port=0)
         if self.own_listen is not None:
-            _require_address("own_listen", self.own_listen)
+            require_address("own_listen", self.own_listen, lowest_port=0)
         if self.max_pending_requests_hard_limit < self.max_pending_requests:
             raise ConfigError("max_pending_requests_hard_limit must not be below max_pending_requests")
         require_not_negative(self, "drain_grace_s")
 
 
-def _require_address(name: str, address: str) -> None:
-    host, separator, port = address.rpartition(":")
-    if not (separator and host and port.isdecimal() and int(port) < 1 << 16):
+def require_address(name: str, address: str, *, lowest_port: int = 1) -> None:
+    """Raise :class:`ConfigError`, naming the field, unless it is host:port; port 0 is for listening on a free one."""
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdecimal() and lowest_port <= int(port) < 1 << 16):
         raise ConfigError(f"{name} must be host:port, got {address!r}")
 
 

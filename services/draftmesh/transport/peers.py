@@ -10,13 +10,14 @@ from typing import Protocol, Self, TypeVar
 from draftmesh.core.draft import Block, Commit, DraftOpen, Evaluate, Evaluated
 from draftmesh.core.endpoint import DrafterInfo, LoadReport, TokenizerFile, VerifierInfo
 from draftmesh.core.errors import InternalError
+from draftmesh.core.protocols import WholeVocabulary
 from draftmesh.core.verify import PsiQuery, PsiReply, Verdict, VerifyOpen, VerifyRound
 from draftmesh.telemetry.tracing import trace_metadata
 from draftmesh.transport import codec_draft, codec_verify
 from draftmesh.transport.channels import open_channel
 from draftmesh.transport.codec_common import load_from_proto
 from draftmesh.transport.codec_tokenizer import TokenizerAssembler
-from draftmesh.transport.codec_vocabulary import WholeVocabulary, vocabulary_to_proto
+from draftmesh.transport.codec_vocabulary import vocabulary_to_proto
 from draftmesh.transport.config import ChannelConfig, Timeouts
 from draftmesh.transport.session_stream import SessionStream
 from draftmesh.transport.status import translated_errors

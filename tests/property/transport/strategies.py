@@ -72,6 +72,12 @@ def sparse_distributions(draw: st.DrawFn) -> SparseDistribution:
     return SparseDistribution(tuple(support), (*halves, 2.0 ** -(len(support) - 1)))
 
 
+def psi_evidence(size: int) -> st.SearchStrategy[PsiEvidence]:
+    """ψ of so many tokens, after which something may be missing."""
+    values = st.lists(st.floats(0, 1), min_size=size, max_size=size).map(tuple)
+    return st.builds(PsiEvidence, values, st.booleans())
+
+
 @st.composite
 def blocks(draw: st.DrawFn) -> Block:
     """Blocks whose target ids and evidence fit their tokens."""
@@ -85,7 +91,7 @@ def blocks(draw: st.DrawFn) -> Block:
         items=drafted,
         paused=draw(st.booleans()),
         target_ids=draw(st.just(()) | st.lists(u32, min_size=size, max_size=size).map(tuple)),
-        evidence=draw(st.none() | proposal | psis.map(PsiEvidence)),
+        evidence=draw(st.none() | proposal | psi_evidence(size)),
     )
 
 
@@ -95,7 +101,6 @@ def rounds(draw: st.DrawFn) -> VerifyRound:
     draft = draw(ids)
     size = len(draft)
     positions = st.lists(sparse_distributions(), min_size=size, max_size=size)
-    psi = st.lists(st.floats(0, 1), min_size=size, max_size=size)
     return VerifyRound(
         round=draw(counts),
         base=draw(token_prefixes),
@@ -103,7 +108,7 @@ def rounds(draw: st.DrawFn) -> VerifyRound:
         evidence=draw(
             st.none()
             | positions.map(lambda drawn: ProposalEvidence(tuple(drawn)))
-            | psi.map(lambda drawn: PsiEvidence(tuple(drawn)))
+            | psi_evidence(size)
         ),
         free_run=draw(u32),
     )

@@ -10,13 +10,11 @@ from hypothesis import strategies as st
 
 from draftmesh.core.endpoint import DrafterInfo, LoadReport, TokenizerFile, VerifierInfo
 from draftmesh.core.fence import Fence
-from draftmesh.core.sampling import FinishReason, Method, SamplingParams, StopConditions
+from draftmesh.core.sampling import FinishReason
 from draftmesh.core.verify import TokenLogprobs
 from draftmesh.transport import codec_common, codec_coordinator, codec_draft, codec_verify
-from draftmesh.transport.codec_coordinator import GenerationParams
 from draftmesh.transport.codec_tokenizer import TokenizerAssembler, tokenizer_chunks
 from draftmesh.transport.codec_vocabulary import RegisteredVocabulary, vocabulary_from_proto, vocabulary_to_proto
-from draftmesh.v1 import coordinator_pb2
 from tests.property.transport import strategies
 
 MessageT = TypeVar("MessageT", bound=Message)
@@ -107,23 +105,6 @@ def test_vocabularies(vocabulary: RegisteredVocabulary) -> None:
     """Bytes and role of every token, and whether it is special."""
     wire = over_the_wire(vocabulary_to_proto(vocabulary.digest, vocabulary))
     assert vocabulary == vocabulary_from_proto(wire)
-
-
-@given(
-    strategies.samplings,
-    strategies.stops,
-    st.sampled_from(Method),
-    st.none() | strategies.u64,
-    st.none() | strategies.u32,
-)
-def test_generation_params(
-    sampling: SamplingParams, stop: StopConditions, method: Method, seed: int | None, max_draft_tokens: int | None
-) -> None:
-    """How to generate, with AUTO allowed and 0 told from unset."""
-    params = GenerationParams(sampling, stop, method, seed, max_draft_tokens)
-    request = coordinator_pb2.GenerateRequest()
-    codec_coordinator.generation_params_to_proto(params, request)
-    assert params == codec_coordinator.generation_params_from_proto(over_the_wire(request))
 
 
 @given(strategies.u32, strategies.u32, st.booleans(), st.none() | strategies.logprobs)

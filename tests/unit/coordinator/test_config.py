@@ -11,6 +11,12 @@ import pytest
 import draftmesh.coordinator.config
 from draftmesh.coordinator.admission import AdmissionConfig
 from draftmesh.coordinator.config import CoordinatorConfig
+from draftmesh.coordinator.draft_feed import FeedConfig
+from draftmesh.coordinator.failover import FailoverConfig
+from draftmesh.coordinator.generation import GenerationConfig
+from draftmesh.coordinator.method_choice import MethodChoiceConfig
+from draftmesh.coordinator.openings import ProposalConfig
+from draftmesh.coordinator.silence import SilenceConfig
 from draftmesh.core.errors import ConfigError
 
 CONFIG = CoordinatorConfig(drafters=("a:1",), verifiers=("b:2",), peers=("c:3", "d:4"), shard=1)
@@ -31,6 +37,13 @@ def test_a_sound_configuration_passes() -> None:
         ({"draft_tokens": 65}, "draft_tokens"),
         ({"default_max_tokens": 0}, "default_max_tokens"),
         ({"drafters": ("nowhere",)}, "drafters"),
+        ({"drafters": ("host:0",)}, "drafters"),
+        ({"listen": "50051"}, "listen"),
+        ({"own_listen": "host:x"}, "own_listen"),
+        ({"method_choice": MethodChoiceConfig(trials=0)}, "trials"),
+        ({"generation": GenerationConfig(proposals=ProposalConfig(support=0))}, "support"),
+        ({"generation": GenerationConfig(feed=FeedConfig(bond_patience_ms=0.0))}, "bond_patience_ms"),
+        ({"generation": GenerationConfig(failover=FailoverConfig(silence=SilenceConfig(steps=0.0)))}, "silence.steps"),
         ({"verifiers": ("host:99999",)}, "verifiers"),
         ({"drain_grace_s": float("nan")}, "drain_grace_s"),
         ({"admission": AdmissionConfig(max_sessions=0)}, "max_sessions"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -13,14 +15,23 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from draftmesh.coordinator.generation import Generation, GenerationConfig, Instruments
+from draftmesh.coordinator.generation import Generation, GenerationConfig, Instruments, Job
+from draftmesh.coordinator.pace import PaceConfig
 from draftmesh.coordinator.transcript import Advance
-from draftmesh.core.errors import FencedError, InvalidRequestError, PromptTooLongError, UnavailableError
+from draftmesh.core.draft import Block
+from draftmesh.core.errors import (
+    DraftmeshError,
+    FencedError,
+    InvalidRequestError,
+    PromptTooLongError,
+    UnavailableError,
+)
 from draftmesh.core.ledger import Ledger
 from draftmesh.core.sampling import Method, StopConditions
 from draftmesh.core.text import TokenPrefix
 from draftmesh.telemetry.metrics import CoordinatorMetrics
 from draftmesh.tokenization import DraftTranslator
+from tests.helpers.fake_id_drafters import FakeIdDrafter
 from tests.helpers.fakes import FakeClock, FakeDrafter, FakeSeats, FakeVerifier, Faults, MalformedDrafter
 from tests.helpers.generation_bench import (
     PROSE,
@@ -216,25 +227,106 @@ def test_a_verifier_that_dies_late_in_a_long_prompt_is_replaced() -> None:
     assert (output.ids, len(second.opened), duration_s > 15) == (PATH[:100], 1, True)
 
 
-def test_text_that_could_not_be_persisted_is_delivered_later() -> None:
-    """When the output fails once, nothing that the target has settled is missing afterwards."""
+class Failing(Recorder):
+    """A store that is away for so many attempts after the second step."""
 
-    class FailingOnce(Recorder):
-        has_failed = False
+    def __init__(self, failures: int, error: DraftmeshError | None = None) -> None:
+        super().__init__()
+        self.failures = failures
+        self.error = error or UnavailableError("the store is away")
 
-        async def advance(self, advance: Advance, ledger: Ledger) -> None:
-            if len(self.advances) == 2 and not self.has_failed:
-                self.has_failed = True
-                raise UnavailableError("the store is away")
-            await super().advance(advance, ledger)
+    async def advance(self, advance: Advance, ledger: Ledger) -> None:
+        """Part of ``Output``."""
+        if len(self.advances) == 2 and self.failures:
+            self.failures -= 1
+            raise self.error
+        await super().advance(advance, ledger)
 
-    output = FailingOnce()
+
+def persist(output: Recorder, *verifiers: FakeVerifier) -> None:
+    """Run a session without drafts."""
+    run_job(job_of(STOP), None, output, *verifiers)
+
+
+def run_job(
+    job: Job,
+    peer: FakeDrafter | None,
+    output: Recorder,
+    *verifiers: FakeVerifier,
+    config: GenerationConfig | None = None,
+) -> None:
+    """Run any session."""
 
     async def main() -> None:
-        await make_generation(job_of(STOP), seats_of(verifier()), None, output).run()
+        drafters = seats_of(peer) if peer is not None else None
+        await make_generation(job, seats_of(*verifiers), drafters, output, config).run()
 
     run_virtual(main())
-    assert output.ids == PATH[:100]
+
+
+def test_text_that_could_not_be_persisted_is_delivered_later() -> None:
+    """When the output fails for a while, nothing is missing afterwards, and the verifier has no part in it."""
+    output, first, second = Failing(3), verifier(), verifier()
+    persist(output, first, second)
+    assert (output.ids, len(first.opened), second.opened) == (PATH[:100], 1, [])
+
+
+@pytest.mark.parametrize("error", [UnavailableError("the store is away"), FencedError("another shard has it")])
+def test_an_output_that_fails_for_good_ends_the_session(error: DraftmeshError) -> None:
+    """With its own error; no other verifier is tried."""
+    first, second = verifier(), verifier()
+    with pytest.raises(type(error), match=str(error)):
+        persist(Failing(10_000, error), first, second)
+    assert (len(first.opened), second.opened, first.num_open) == (1, [], 0)
+
+
+def test_a_verifier_that_hangs_is_given_up() -> None:
+    """One whose stream stays open and says nothing counts as failed after a while; another one goes on."""
+
+    class Hanging(FakeVerifier):
+        def next_token(self, position: int) -> int:
+            if position == 5:
+                self.step_ms = 1e9
+            return super().next_token(position)
+
+    first, second = Hanging(PATH, tiny_tokenizer().vocabulary), verifier()
+    output, duration_s = generate(seats_of(first, second), seats_of(drafter()))
+    assert (output.ids, len(first.opened), first.num_open) == (PATH[:100], 1, 0)
+    assert 10 < duration_s < 60
+
+
+def test_a_bug_in_drafting_costs_the_drafts_alone() -> None:
+    """What is raised that is no error of the tree is logged, and drafting begins again."""
+
+    class Buggy(FakeDrafter):
+        def distort(self, block: Block) -> Iterator[object]:
+            if len(self.opened) == 1:
+                block = replace(block, items=(None,))  # type: ignore[arg-type]
+            yield block
+
+    peer = Buggy(text_of(PATH))
+    output, _ = generate(seats_of(verifier()), seats_of(peer))
+    assert (output.ids, len(peer.opened), output.ledger.drafter_failures) == (PATH[:100], 2, 1)
+    assert output.ledger.accepted_tokens > 0
+
+
+def test_the_last_round_has_no_more_draft_than_can_be_committed() -> None:
+    """One token always follows a draft, so a draft ends before the last token; the books count no others."""
+    for max_tokens in (1, 2, 9, 30):
+        peer, output = verifier(), Recorder()
+        job = job_of(StopConditions(max_tokens), method=Method.TLI)
+        run_job(job, FakeIdDrafter(PATH, tiny_tokenizer().vocabulary, token_ms=0.5), output, peer)
+        ends = [request.base.length + len(request.draft_ids) for request in peer.rounds if request.draft_ids]
+        assert max(ends, default=0) < max_tokens
+        assert output.ledger.accepted_tokens == output.ledger.drafted_tokens
+
+
+def test_a_study_waits_for_drafts_from_the_start() -> None:
+    """With a least wait the first round has a draft, though its drafter had to be opened."""
+    peer = verifier()
+    config = GenerationConfig(pace=PaceConfig(min_wait_ms=5000.0, max_wait_ms=5000.0))
+    run_job(job_of(STOP), drafter(), Recorder(), peer, config=config)
+    assert len(peer.rounds[0].draft_ids) == 8
 
 
 def test_a_malformed_drafter_is_not_asked_again() -> None:

@@ -11,7 +11,7 @@ from draftmesh.coordinator.routing.candidate import Wish
 from draftmesh.coordinator.routing.profile import drafter_profile, verifier_profile
 from draftmesh.coordinator.routing.scorers import PrefixAffinity
 from draftmesh.coordinator.seating import DrafterSeats, VerifierSeats
-from draftmesh.core.endpoint import LoadReport
+from draftmesh.core.endpoint import DrafterInfo, LoadReport
 from draftmesh.core.ledger import Ledger
 from draftmesh.core.sampling import Method
 from tests.helpers.coordinator_bench import fake_drafter, fake_verifier, pool_of
@@ -138,3 +138,52 @@ async def test_the_drafter_that_did_best_is_preferred() -> None:
             member.record(Ledger(committed_bytes=rate, elapsed_ms=1000.0), b"target")
         seats = drafter_seats(pool)
         assert {(await seats.acquire()).address for _ in range(20)} == {"b"}
+
+
+@in_virtual_time
+async def test_a_bug_in_watching_does_not_end_it() -> None:
+    """A member whose answer breaks the watcher is asked again, with pauses."""
+    drafter = fake_drafter()
+    info, asked = drafter.info, 0
+
+    async def broken_info() -> DrafterInfo:
+        nonlocal asked
+        asked += 1
+        if asked < 3:
+            raise ZeroDivisionError
+        return await info()
+
+    drafter.info = broken_info  # type: ignore[method-assign]
+    pool = pool_of(a=drafter)
+    async with pool.open(["a"]):
+        await asyncio.sleep(1)
+        assert (asked, [member.is_ready for member in pool.members]) == (3, [True])
+
+
+@in_virtual_time
+async def test_those_who_want_to_know_hear_who_has_left() -> None:
+    """A member that is taken out of the membership, and not one that is only away."""
+    left: list[str] = []
+    first, second = fake_drafter(), fake_drafter()
+    pool = pool_of(a=first, b=second)
+    pool.on_left = left.append
+    async with pool.open(["a", "b"]):
+        await asyncio.sleep(1)
+        first.reports.say(None)
+        pool.set_addresses(["a"])
+        await asyncio.sleep(1)
+        assert left == ["b"]
+
+
+@in_virtual_time
+async def test_a_seat_of_one_digest_is_waited_for() -> None:
+    """Where a digest is asked for, members of another one will not do."""
+    other, twin = fake_drafter(), fake_drafter()
+    other.digest = b"other"
+    pool = pool_of(a=other, b=twin)
+    async with pool.open(["a"]):
+        waiting = asyncio.create_task(drafter_seats(pool).acquire(digest=b"drafter"))
+        await asyncio.sleep(1)
+        assert not waiting.done()
+        pool.set_addresses(["a", "b"])
+        assert ((await waiting).address, (await waiting).digest) == ("b", b"drafter")

@@ -26,6 +26,8 @@ WISH = Wish(Method.EXACT, b"target", context_tokens=100)
     [
         (filters.has_target, replace(WISH, target_digest=b"other")),
         (filters.offers_method, replace(WISH, method=Method.TLI)),
+        (filters.has_digest, replace(WISH, digest=b"other")),
+        (filters.shares_vocabulary, replace(WISH, method=Method.REJECTION, vocabulary_digest=b"other")),
         (filters.has_name, replace(WISH, name="other")),
         (filters.has_room, replace(WISH, context_tokens=101)),
         (filters.is_allowed, replace(WISH, banned=frozenset({"a:1"}))),
@@ -115,3 +117,14 @@ def test_nobody_who_fits_means_none() -> None:
     wish = replace(WISH, method=Method.SLRS)
     for profile in (drafter_profile(Random(0)), verifier_profile(PrefixAffinity(), Random(0))):
         assert profile.choose([MEMBER], wish, frozenset()) is None
+
+
+def test_the_preferred_digest_is_taken_while_it_is_there() -> None:
+    """A choice made for one drafter model goes to it, and to others only when it cannot serve."""
+    profile = drafter_profile(Random(0))
+    members = [replace(MEMBER, address=f"a:{n}", digest=digest) for n, digest in enumerate((b"x", b"y", b"y", b"y"))]
+    wish = replace(WISH, preferred_digest=b"x")
+    assert {chosen.digest for _ in range(20) if (chosen := profile.choose(members, wish, frozenset()))} == {b"x"}
+    chosen = profile.choose(members[1:], wish, frozenset())
+    assert chosen is not None
+    assert chosen.digest == b"y"

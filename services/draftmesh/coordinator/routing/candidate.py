@@ -23,6 +23,15 @@ class Wish:
     """Tokens of prompt and generation at most."""
 
     prompt_ids: tuple[int, ...] = ()
+    vocabulary_digest: bytes = b""
+    """Of the target; drafters of a method for equal vocabularies must have it."""
+
+    digest: bytes | None = None
+    """Drafters: the only digest that will do; None: any."""
+
+    preferred_digest: bytes | None = None
+    """Drafters: taken while a member of this digest can serve."""
+
     banned: frozenset[str] = frozenset()
     """Addresses that are never picked."""
 
@@ -42,6 +51,7 @@ class Candidate:
     own_sessions: int = 0
     """Sessions that this shard has there; its last report may not know them yet."""
 
+    vocabulary_digest: bytes = b""
     bytes_per_s: float | None = None
     """Committed bytes per second of past sessions with this target; None: it is not known yet."""
 

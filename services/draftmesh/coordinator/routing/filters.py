@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from draftmesh.coordinator.routing.candidate import Candidate, Wish
+from draftmesh.core.sampling import Method
 
 
 def has_target(candidate: Candidate, wish: Wish) -> bool:
@@ -18,6 +19,16 @@ def offers_method(candidate: Candidate, wish: Wish) -> bool:
 def has_name(candidate: Candidate, wish: Wish) -> bool:
     """It is the model that was asked for."""
     return not wish.name or candidate.name == wish.name
+
+
+def has_digest(candidate: Candidate, wish: Wish) -> bool:
+    """It draws the same as the drafter that it is to stand in for."""
+    return wish.digest is None or candidate.digest == wish.digest
+
+
+def shares_vocabulary(candidate: Candidate, wish: Wish) -> bool:
+    """Plain rejection sampling compares id with id."""
+    return wish.method is not Method.REJECTION or candidate.vocabulary_digest == wish.vocabulary_digest
 
 
 def has_room(candidate: Candidate, wish: Wish) -> bool:

@@ -52,6 +52,7 @@ class Profile:
     def choose(self, candidates: Sequence[Candidate], wish: Wish, failed: frozenset[str]) -> Candidate | None:
         """The member to take; None if none can serve. One in ``failed`` is taken only if there is no other."""
         allowed = self.allowed(candidates, wish)
+        allowed = [candidate for candidate in allowed if candidate.digest == wish.preferred_digest] or allowed
         fresh = [candidate for candidate in allowed if candidate.address not in failed] or allowed
         return self.picker.pick(self._score(fresh, wish)) if fresh else None
 
@@ -80,7 +81,14 @@ def verifier_profile(affinity: PrefixAffinity, random: Random) -> Profile:
 def drafter_profile(random: Random) -> Profile:
     """Drafters: what they have achieved with this target, then free slots."""
     return Profile(
-        filters=(filters.offers_method, filters.has_name, filters.has_free_slot, filters.is_allowed),
+        filters=(
+            filters.offers_method,
+            filters.has_name,
+            filters.has_digest,
+            filters.shares_vocabulary,
+            filters.has_free_slot,
+            filters.is_allowed,
+        ),
         scorers=(Weighted(Goodput(), 2.0), Weighted(FreeSlots(), 1.0), Weighted(ShortQueue(), 0.5)),
         picker=PowerOfTwo(random),
     )

@@ -1,0 +1,50 @@
+"""Puts a session's drafting together: how a draft is kept, and what binds to a drafter, depend on the method."""
+
+from __future__ import annotations
+
+from draftmesh.coordinator.block_drafts import BlockDrafts
+from draftmesh.coordinator.bond import Bond
+from draftmesh.coordinator.draft_buffer import DraftLimits
+from draftmesh.coordinator.draft_feed import DraftFeed, FeedConfig, Stage
+from draftmesh.coordinator.drafts import Drafts
+from draftmesh.coordinator.id_drafts import IdDrafts
+from draftmesh.coordinator.instruments import Instruments
+from draftmesh.coordinator.openings import ID_METHODS, Job
+from draftmesh.coordinator.round_trace import RoundTrace
+from draftmesh.coordinator.seats import SeatSource
+from draftmesh.coordinator.text_drafts import TextDrafts, Translator
+from draftmesh.core.protocols import Drafter
+from draftmesh.core.sampling import Method
+
+
+def make_feed(
+    job: Job,
+    source: SeatSource[Drafter] | None,
+    stage: Stage,
+    translator: Translator,
+    *,
+    config: FeedConfig,
+    trace: RoundTrace,
+    instruments: Instruments,
+) -> DraftFeed | None:
+    """The feed of a session; None if it does not draft."""
+    if source is None or not job.draft_tokens or job.method is Method.OFF:
+        return None
+    drafts: Drafts
+    limits = DraftLimits(config.max_ahead_tokens)
+    if job.method is Method.SLRS:
+        drafts = BlockDrafts(stage.vocabulary)
+    elif job.method in ID_METHODS:
+        drafts = IdDrafts(limits, job.method, stage.vocabulary)
+    else:
+        drafts = TextDrafts(limits, translator, trace)
+    return DraftFeed(
+        source,
+        stage,
+        drafts,
+        bond=Bond(stage.wake, instruments.clock) if job.method is Method.SLRS else None,
+        unserved=instruments.metrics.sessions_without_drafter,
+        config=config,
+        clock=instruments.clock,
+        random=instruments.random,
+    )

@@ -1,0 +1,105 @@
+"""What a session keeps of its drafter's stream, behind one seam: text, target ids, or whole blocks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from draftmesh.core.draft import Block
+from draftmesh.core.errors import MalformedBlockError
+from draftmesh.core.evidence import Evidence, PsiEvidence, check_evidence
+from draftmesh.core.protocols import TokenTable
+from draftmesh.core.sampling import Method
+from draftmesh.core.text import Item
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a round proposes; false if there is nothing to judge."""
+
+    ids: tuple[int, ...] = ()
+    evidence: Evidence | None = None
+    """Of ``ids``; with ψ it may propose nothing where a token is due, which is to be judged too."""
+
+    def __bool__(self) -> bool:
+        """Whether there is a position to judge."""
+        return bool(self.ids) or (isinstance(self.evidence, PsiEvidence) and self.evidence.missing_next)
+
+    def cut(self, limit: int) -> Draft:
+        """The first ``limit`` positions at most.
+
+        What is missing after the last id is a position too: kept after ``limit`` ids, it would decide by its content
+        whether the next token is a bonus or a residual.
+        """
+        if len(self.ids) < limit:
+            return self
+        match self.evidence:
+            case PsiEvidence(values):
+                evidence: Evidence | None = PsiEvidence(values[:limit])
+            case None:
+                evidence = None
+            case _:
+                evidence = self.evidence.part(0, limit)
+        return Draft(self.ids[:limit], evidence) if limit > 0 else Draft()
+
+
+NOTHING = Draft()
+"""The draft that proposes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A draft as far as it is known."""
+
+    draft: Draft = NOTHING
+    """What can be judged, whatever the drafter says next."""
+
+    weak_ids: tuple[int, ...] = ()
+    """Ids of the text after it as they would be if the text ended there."""
+
+
+class Drafts(Protocol):
+    """Keeps what follows the committed text. Raises nothing but what is said."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the draft will not get longer before something is committed."""
+
+    def read(self, *, ended: bool) -> Candidate:
+        """What there is to propose; ``ended``: nothing more will come, whoever is to blame."""
+
+    def settle(self, ids: Sequence[int], items: Sequence[Item]) -> None:
+        """The target has committed these tokens, which are this text, one item a token."""
+
+    def offer(self, block: Block) -> bool:
+        """Keep what ``block`` adds; False if it is of no use.
+
+        Raises:
+            MalformedBlockError: the drafter contradicts itself, or sends what it was not asked for.
+        """
+
+    def restart(self, max_ahead_tokens: int) -> None:
+        """A stream begins that was asked for so many tokens: it has applied nothing but its Open."""
+
+    def note_commit(self, commit_seq: int) -> None:
+        """A commit has been sent on the stream."""
+
+    def take_wasted_bytes(self) -> int:
+        """Bytes of draft thrown away without being judged since the last call."""
+
+
+def check_ids(block: Block, method: Method, table: TokenTable) -> None:
+    """Refuse a block whose target ids or evidence are wrong.
+
+    Raises:
+        MalformedBlockError: an item is not the text of its id, or the evidence is not what ``method`` needs.
+    """
+    if len(block.target_ids) != len(block.items):
+        raise MalformedBlockError(f"{len(block.target_ids)} target ids for {len(block.items)} draft tokens")
+    for token, item in zip(block.target_ids, block.items, strict=True):
+        if not 0 <= token < len(table):
+            raise MalformedBlockError(f"draft token {token} is outside the vocabulary of {len(table)} tokens")
+        if not item or item != (table.role(token) or table.token_bytes(token)):
+            raise MalformedBlockError(f"draft token {token} is said to be {item!r}, which it is not")
+    check_evidence(method, block.target_ids, block.evidence, len(table))

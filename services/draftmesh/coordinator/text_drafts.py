@@ -1,0 +1,72 @@
+"""Drafts of text (``exact``): translated to target tokens when they are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from draftmesh.coordinator.draft_buffer import DraftBuffer, DraftLimits
+from draftmesh.coordinator.drafts import Candidate, Draft
+from draftmesh.coordinator.round_trace import RoundTrace
+from draftmesh.core.draft import Block
+from draftmesh.core.errors import InvalidTextError
+from draftmesh.core.text import Item
+from draftmesh.tokenization.translation import Translation
+
+
+class Translator(Protocol):
+    """Draft text to target tokens; ``tokenization.DraftTranslator`` is one."""
+
+    def commit(self, ids: Sequence[int]) -> None:
+        """The target has settled these tokens."""
+
+    def translate(self, draft: Sequence[Item], *, ended: bool) -> Translation:
+        """Target tokens of the text that follows what is committed."""
+
+
+class TextDrafts:
+    """Satisfies ``drafts.Drafts``."""
+
+    def __init__(self, limits: DraftLimits, translator: Translator, trace: RoundTrace) -> None:
+        """Keep drafts within ``limits``; ``translator`` has seen the prompt."""
+        self._buffer = DraftBuffer(limits)
+        self._translator = translator
+        self._trace = trace
+
+    @property
+    def ended(self) -> bool:
+        """Whether the draft will not get longer before something is committed."""
+        return self._buffer.ended
+
+    def read(self, *, ended: bool) -> Candidate:
+        """The text as target tokens."""
+        if self._buffer.is_empty:
+            return Candidate()
+        with self._trace.translating():
+            try:
+                translation = self._translator.translate(self._buffer.draft, ended=ended)
+            except InvalidTextError:  # the target cannot say this, so it will not
+                return Candidate()
+        return Candidate(Draft(translation.ids), translation.weak_ids)
+
+    def settle(self, ids: Sequence[int], items: Sequence[Item]) -> None:
+        """The target has committed these tokens."""
+        self._translator.commit(ids)
+        self._buffer.settle(items)
+
+    def offer(self, block: Block) -> bool:
+        """Keep what ``block`` adds."""
+        return self._buffer.offer(block)
+
+    def restart(self, max_ahead_tokens: int) -> None:
+        """Another stream begins."""
+        del max_ahead_tokens
+        self._buffer.restart()
+
+    def note_commit(self, commit_seq: int) -> None:
+        """A commit has been sent on the stream."""
+        self._buffer.note_commit(commit_seq)
+
+    def take_wasted_bytes(self) -> int:
+        """Bytes of draft thrown away without being judged since the last call."""
+        return self._buffer.take_wasted_bytes()
