@@ -12,10 +12,11 @@ from draftmesh.client import AsyncClient, GenerateOptions, Generation
 from draftmesh.coordinator.app import Connections, Running, running
 from draftmesh.coordinator.backoff import BackoffConfig
 from draftmesh.coordinator.config import CoordinatorConfig
-from draftmesh.coordinator.failover import FailoverConfig
-from draftmesh.coordinator.generation import GenerationConfig
-from draftmesh.coordinator.pools import Connect, Pool
+from draftmesh.coordinator.loop.failover import FailoverConfig
+from draftmesh.coordinator.loop.generation import GenerationConfig
+from draftmesh.coordinator.pools.pool import Connect, Pool
 from draftmesh.coordinator.tasks import any_change
+from tests.helpers.fake_id_drafters import FakeIdDrafter
 from tests.helpers.fakes import FakeDrafter, FakeVerifier
 from tests.helpers.generation_bench import PROSE, text_of, tiny_tokenizer, tiny_tokenizer_files
 
@@ -39,6 +40,11 @@ def fake_verifier(**options: object) -> FakeVerifier:
 def fake_drafter(**options: object) -> FakeDrafter:
     """A drafter that knows what the target says."""
     return FakeDrafter(text_of(PATH), **{"token_ms": 0.1, **options})  # type: ignore[arg-type]
+
+
+def fake_id_drafter(**options: object) -> FakeIdDrafter:
+    """A drafter of the target's own tokens, which knows what the target says."""
+    return FakeIdDrafter(PATH, tiny_tokenizer().vocabulary, **{"token_ms": 0.1, **options})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,12 @@ from typing import Any, Generic, TypeVar
 from draftmesh.core.draft import Block, Commit, DraftOpen, Evaluate
 from draftmesh.core.endpoint import DrafterInfo, LoadReport, TokenizerFile, VerifierInfo
 from draftmesh.core.errors import DraftmeshError, MalformedBlockError, UnavailableError
+from draftmesh.core.evidence import PsiEvidence
 from draftmesh.core.ledger import Ledger
-from draftmesh.core.protocols import Drafter, TokenTable, Verifier
+from draftmesh.core.protocols import Drafter, TokenTable, Verifier, WholeVocabulary
 from draftmesh.core.sampling import Method
 from draftmesh.core.text import Item, Role, TextPrefix, TokenPrefix, items_length
-from draftmesh.core.verify import PsiReply, RoundStatus, RoundTimings, Verdict, VerifyOpen, VerifyRound
+from draftmesh.core.verify import PsiQuery, PsiReply, RoundStatus, RoundTimings, Verdict, VerifyOpen, VerifyRound
 from draftmesh.decoding.stopping import StopTracker
 
 
@@ -55,7 +56,7 @@ class Faults:
 
 
 @dataclass
-class _Wire:
+class Wire:
     """One direction of a fake stream: messages, then perhaps an error."""
 
     lifetime: int | None
@@ -64,6 +65,7 @@ class _Wire:
     dead: bool = False
 
     def put(self, message: object) -> None:
+        """Send, unless it has died."""
         if self.lifetime is not None:
             self.lifetime -= 1
             if self.lifetime < 0:
@@ -73,6 +75,7 @@ class _Wire:
         self.arrived.set()
 
     async def get(self) -> object:
+        """The next message; raises what was sent in its place."""
         while not self.messages:
             if self.dead:
                 raise UnavailableError("the stream has died")
@@ -110,7 +113,7 @@ class Reports:
 class FakeVerifyStream:
     """One session at a :class:`FakeVerifier`; follows the rules of ``Round`` in the protocol."""
 
-    def __init__(self, verifier: FakeVerifier, request: VerifyOpen, wire: _Wire) -> None:
+    def __init__(self, verifier: FakeVerifier, request: VerifyOpen, wire: Wire) -> None:
         self._verifier = verifier
         self._wire = wire
         self._committed = list(request.committed_ids)
@@ -121,20 +124,24 @@ class FakeVerifyStream:
         self._news = asyncio.Event()
         self._unsaid: list[int] = []
         self._run: tuple[int, int] | None = None  # (round, tokens left)
+        self._replies: asyncio.Queue[PsiReply] = asyncio.Queue()
+        self._num_queries = 0
 
     async def send(self, message: VerifyRound | PsiReply) -> None:
-        """Take a round."""
+        """Take a round, or the answer to the question that was asked last."""
         if self._wire.dead:
             raise UnavailableError("the stream has died")
-        assert isinstance(message, VerifyRound)
+        if isinstance(message, PsiReply):
+            self._replies.put_nowait(message)
+            return
         self._verifier.rounds.append(message)
         self._rounds.append(message)
         self._news.set()
 
-    async def receive(self) -> Verdict:
-        """The next verdict."""
+    async def receive(self) -> Verdict | PsiQuery:
+        """The next message."""
         message = await self._wire.get()
-        assert isinstance(message, Verdict)
+        assert isinstance(message, Verdict | PsiQuery)
         return message
 
     async def work(self) -> None:
@@ -151,25 +158,29 @@ class FakeVerifyStream:
     async def _take(self, request: VerifyRound) -> None:
         said = self._committed[request.base.length :]
         known = TokenPrefix().extend(self._committed[: request.base.length]) == request.base
-        fits = known and (not request.draft_ids or list(request.draft_ids[: len(said)]) == said)
+        judges = bool(request.draft_ids) or request.evidence is not None
+        fits = known and (not judges or list(request.draft_ids[: len(said)]) == said)
         if not fits or len(said) > len(request.draft_ids) or self._stop.finish_reason is not None:
             self._say(Verdict(request.round, RoundStatus.STALE, self._prefix_of_all()))
             return
         if self._run is not None:
             self._flush(self._run[0], final=True)
             self._run = None
-        if request.draft_ids:
+        if judges:
             await self._judge(request, request.draft_ids[len(said) :])
         else:
             self._run = (request.round, max(1, request.free_run))
 
     async def _judge(self, request: VerifyRound, draft: Sequence[int]) -> None:
         ms = await self._step()
+        await asyncio.sleep(self._verifier.judging_ms / 1e3)
         tokens: list[int] = []
         for position in range(len(draft) + 1):
             tokens.append(self._verifier.next_token(len(self._committed) + position))
             if position == len(draft) or draft[position] != tokens[-1]:
                 break
+        if isinstance(request.evidence, PsiEvidence) and (len(tokens) <= len(draft) or request.evidence.missing_next):
+            await self._ask_psi(tokens)
         settled = self._stop.settle(tokens)
         accepted = min(len(tokens) - 1, len(settled.tokens))
         self._committed += settled.tokens
@@ -186,6 +197,16 @@ class FakeVerifyStream:
             )
         )
         self._prefix = self._prefix_of_all()
+
+    async def _ask_psi(self, tokens: Sequence[int]) -> None:
+        """The lazy residual after a rejection: ψ of some tokens at the rejected position."""
+        self._num_queries += 1
+        prefix = self._prefix_of_all().extend(tokens[:-1])
+        query = PsiQuery(self._num_queries, prefix, (tokens[-1], *self._verifier.psi_ids))
+        self._wire.put(query)
+        reply = await self._replies.get()
+        assert reply.query_id == query.query_id
+        self._verifier.psi.append((tuple(self._committed), tuple(tokens[:-1]), query.ids, reply.psi))
 
     async def _run_step(self, round_number: int, left: int) -> None:
         await self._step()
@@ -237,6 +258,7 @@ class FakeVerifier:
         table: TokenTable,
         *,
         step_ms: float = 100.0,
+        judging_ms: float = 0.0,
         flush_rate: float = 1.0,
         faults: Faults | None = None,
         seed: int = 0,
@@ -247,12 +269,22 @@ class FakeVerifier:
         self.path = tuple(path)
         self.table = table
         self.step_ms = step_ms
+        self.judging_ms = judging_ms
+        """How much longer a step with a draft takes."""
+
         self.flush_rate = flush_rate
         self.faults = faults or Faults()
         self._seed = seed
         self.random = Random(seed)
         self.opened: list[VerifyOpen] = []
         self.rounds: list[VerifyRound] = []
+        self.psi_ids = (1, 2)
+        """What it asks ψ of, beside the token that it will say."""
+
+        self.psi: list[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[float, ...]]] = []
+        """What it was told: committed tokens, accepted tokens of the block, ids, ψ of each."""
+
+        self.methods: tuple[Method, ...] = (Method.OFF, Method.EXACT)
         self.num_open = 0
         self.max_context_tokens = 4096
         self.vocabulary_digest: bytes = getattr(table, "digest", b"vocabulary")
@@ -277,8 +309,8 @@ class FakeVerifier:
         error = self.faults.open_error(number)
         if error is not None:
             raise error
-        stream = FakeVerifyStream(self, request, _Wire(self.faults.lifetime(number)))
-        async with _working(stream.work(), self):
+        stream = FakeVerifyStream(self, request, Wire(self.faults.lifetime(number)))
+        async with working(stream.work(), self):
             yield stream
 
     async def info(self) -> VerifierInfo:
@@ -288,7 +320,7 @@ class FakeVerifier:
             target_digest=self._target_digest,
             vocabulary_digest=self.vocabulary_digest,
             tokenizer_digest=b"tokenizer",
-            methods=(Method.OFF, Method.EXACT),
+            methods=self.methods,
             max_context_tokens=self.max_context_tokens,
             max_draft_tokens=16,
             max_sessions=8,
@@ -307,7 +339,7 @@ class FakeVerifier:
 class FakeDraftStream:
     """One session at a :class:`FakeDrafter`."""
 
-    def __init__(self, drafter: FakeDrafter, request: DraftOpen, wire: _Wire) -> None:
+    def __init__(self, drafter: FakeDrafter, request: DraftOpen, wire: Wire) -> None:
         self._drafter = drafter
         self._wire = wire
         self._max_ahead = request.max_ahead_tokens
@@ -397,6 +429,10 @@ class FakeDrafter:
         self.streams: list[FakeDraftStream] = []
         self.num_open = 0
         self.reports = Reports(LoadReport(max_sessions=8))
+        self.registered: list[bytes] = []
+        self.digest = b"drafter"
+        self.vocabulary_digest = b"drafter vocabulary"
+        self.methods: tuple[Method, ...] = (Method.EXACT,)
         self._name = name
 
     def __repr__(self) -> str:
@@ -426,22 +462,27 @@ class FakeDrafter:
         error = self.faults.open_error(number)
         if error is not None:
             raise error
-        stream = FakeDraftStream(self, request, _Wire(self.faults.lifetime(number)))
+        stream = FakeDraftStream(self, request, Wire(self.faults.lifetime(number)))
         self.streams.append(stream)
-        async with _working(stream.work(), self):
+        async with working(stream.work(), self):
             yield stream
 
     async def info(self) -> DrafterInfo:
         """Part of ``Drafter``."""
         return DrafterInfo(
             name=self._name,
-            digest=b"drafter",
-            vocabulary_digest=b"drafter vocabulary",
-            methods=(Method.EXACT,),
+            digest=self.digest,
+            vocabulary_digest=self.vocabulary_digest,
+            methods=self.methods,
             max_context_tokens=4096,
             max_ahead_tokens=32,
             max_sessions=8,
         )
+
+    async def register_vocabulary(self, digest: bytes, vocabulary: WholeVocabulary) -> int:
+        """Part of ``Drafter``."""
+        self.registered.append(digest)
+        return len(vocabulary)
 
     async def watch(self) -> AsyncIterator[LoadReport]:
         """Part of ``Drafter``."""
@@ -503,6 +544,7 @@ class FakeSeat(Generic[PeerT]):
     name: str
     peer: PeerT
     limit_tokens: int = 32
+    digest: bytes = b"drafter"
     retiring: asyncio.Event = field(default_factory=asyncio.Event)
     books: list[Ledger] = field(default_factory=list)
 
@@ -514,6 +556,11 @@ class FakeSeat(Generic[PeerT]):
     def record(self, delta: Ledger) -> None:
         """Part of ``Seat``."""
         self.books.append(delta)
+
+    @property
+    def is_draining(self) -> bool:
+        """Part of ``Seat``."""
+        return self.retiring.is_set()
 
     @property
     def should_move(self) -> bool:
@@ -530,14 +577,27 @@ class FakeSeats(Generic[PeerT]):
 
     def __init__(self, *seats: FakeSeat[PeerT]) -> None:
         self.seats: list[FakeSeat[PeerT]] = list(seats)
+        self._changed = asyncio.Event()
+
+    def add(self, seat: FakeSeat[PeerT]) -> None:
+        """A member comes."""
+        self.seats.append(seat)
+        self._changed.set()
 
     async def acquire(
-        self, *, banned: frozenset[str] = frozenset(), failed: frozenset[str] = frozenset()
+        self,
+        *,
+        banned: frozenset[str] = frozenset(),
+        failed: frozenset[str] = frozenset(),
+        digest: bytes | None = None,
     ) -> FakeSeat[PeerT]:
         """Part of ``SeatSource``."""
         allowed = [seat for seat in self.seats if seat.address not in banned and not seat.retiring.is_set()]
+        allowed = [seat for seat in allowed if digest is None or seat.digest == digest]
         if not allowed:
-            await asyncio.Event().wait()
+            self._changed.clear()
+            await self._changed.wait()
+            return await self.acquire(banned=banned, failed=failed, digest=digest)
         seat = min(allowed, key=lambda seat: seat.address in failed)
         self.seats.remove(seat)
         self.seats.append(seat)
@@ -554,7 +614,8 @@ def _bytes_of(data: bytes) -> tuple[bytes, ...]:
 
 
 @asynccontextmanager
-async def _working(work: Coroutine[Any, Any, None], owner: FakeVerifier | FakeDrafter) -> AsyncIterator[None]:
+async def working(work: Coroutine[Any, Any, None], owner: FakeVerifier | FakeDrafter) -> AsyncIterator[None]:
+    """Run ``work`` while one of its owner's streams is open."""
     task = asyncio.create_task(work)
     owner.num_open += 1
     try:

@@ -12,9 +12,9 @@ import tokenizers
 from opentelemetry.metrics import NoOpMeter
 from opentelemetry.trace import NoOpTracer
 
-from draftmesh.coordinator.generation import Generation, GenerationConfig, Instruments, Job
-from draftmesh.coordinator.seats import SeatSource
-from draftmesh.coordinator.transcript import Advance, TokenSpan
+from draftmesh.coordinator.loop.generation import Generation, GenerationConfig, Instruments, Job
+from draftmesh.coordinator.loop.transcript import Advance, TokenSpan
+from draftmesh.coordinator.pools.seats import SeatSource
 from draftmesh.core.endpoint import TokenizerFile
 from draftmesh.core.ledger import Ledger
 from draftmesh.core.protocols import Drafter, Verifier
@@ -109,6 +109,7 @@ def job_of(
         method=method,
         draft_tokens=draft_tokens,
         target_digest=b"target",
+        vocabulary_digest=tiny_tokenizer().vocabulary.digest,
     )
 
 

@@ -12,10 +12,10 @@ import structlog
 
 from draftmesh.coordinator.config import CoordinatorConfig
 from draftmesh.coordinator.forwarding import Forwarding
-from draftmesh.coordinator.pools import Connect, DrafterPool, Pool, VerifierPool
+from draftmesh.coordinator.pools.pool import Connect, DrafterPool, Pool, VerifierPool
 from draftmesh.coordinator.replicas import Membership
 from draftmesh.coordinator.service import SERVICE_NAME, CoordinatorServicer
-from draftmesh.coordinator.session_store import MemoryStore
+from draftmesh.coordinator.sessions.store import MemoryStore
 from draftmesh.coordinator.shard import Pools, Shard
 from draftmesh.core.protocols import Drafter, Verifier
 from draftmesh.telemetry.metrics import CoordinatorMetrics, meter

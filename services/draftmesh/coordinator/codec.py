@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from draftmesh.coordinator.pools import DrafterMember, VerifierMember
-from draftmesh.coordinator.reading import Chunk
+from draftmesh.coordinator.loop.transcript import Origin
+from draftmesh.coordinator.pools.pool import DrafterMember, VerifierMember
 from draftmesh.coordinator.requests import GenerationRequest
-from draftmesh.coordinator.session_record import SessionRecord
-from draftmesh.coordinator.transcript import Origin
+from draftmesh.coordinator.sessions.reading import Chunk
+from draftmesh.coordinator.sessions.record import SessionRecord
 from draftmesh.core.errors import InvalidRequestError, PromptEmptyError, PromptTooLongError, UnsupportedError
 from draftmesh.transport.codec_common import load_to_proto, requested_method_from_proto, sampling_from_proto
 from draftmesh.transport.codec_coordinator import ids_prompt_from_proto, text_prompt_from_proto, token_span_to_proto

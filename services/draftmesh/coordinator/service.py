@@ -10,8 +10,8 @@ import grpc
 
 from draftmesh.coordinator import codec
 from draftmesh.coordinator.forwarding import Forwarding, is_forwarded
-from draftmesh.coordinator.reading import Reader, follow, replay
-from draftmesh.coordinator.session_ids import shard_of
+from draftmesh.coordinator.sessions.ids import shard_of
+from draftmesh.coordinator.sessions.reading import Reader, follow, replay
 from draftmesh.coordinator.shard import Shard
 from draftmesh.coordinator.tasks import any_change
 from draftmesh.core.errors import UnknownSessionError

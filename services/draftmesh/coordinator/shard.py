@@ -12,10 +12,10 @@ from opentelemetry.trace import Tracer
 
 from draftmesh.coordinator.admission import Admission
 from draftmesh.coordinator.config import CoordinatorConfig
-from draftmesh.coordinator.generation import Generation, Instruments, Job
-from draftmesh.coordinator.live_session import LiveSession
+from draftmesh.coordinator.loop.generation import Generation, Instruments, Job
 from draftmesh.coordinator.method_choice import MethodChoice, Option, Situation, band_of, candidates
-from draftmesh.coordinator.pools import DrafterMember, DrafterPool, VerifierPool
+from draftmesh.coordinator.pools.pool import DrafterMember, DrafterPool, VerifierPool
+from draftmesh.coordinator.pools.seating import DrafterSeats, VerifierSeats
 from draftmesh.coordinator.requests import (
     GenerationRequest,
     Prompt,
@@ -27,10 +27,10 @@ from draftmesh.coordinator.requests import (
 from draftmesh.coordinator.routing.candidate import Wish
 from draftmesh.coordinator.routing.profile import drafter_profile, verifier_profile
 from draftmesh.coordinator.routing.scorers import PrefixAffinity
-from draftmesh.coordinator.seating import DrafterSeats, VerifierSeats
-from draftmesh.coordinator.session_ids import new_session_id
-from draftmesh.coordinator.session_record import SessionRecord
-from draftmesh.coordinator.session_store import SessionStore
+from draftmesh.coordinator.sessions.ids import new_session_id
+from draftmesh.coordinator.sessions.live import LiveSession
+from draftmesh.coordinator.sessions.record import SessionRecord
+from draftmesh.coordinator.sessions.store import SessionStore
 from draftmesh.coordinator.targets import Target, Targets
 from draftmesh.core.errors import UnknownModelError
 from draftmesh.core.protocols import Clock

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from dataclasses import dataclass
 
-from draftmesh.coordinator.pools import VerifierMember, VerifierPool
+from draftmesh.coordinator.pools.pool import VerifierMember, VerifierPool
 from draftmesh.core.endpoint import VerifierInfo
 from draftmesh.core.errors import InternalError, UnavailableError, UnknownModelError
 from draftmesh.tokenization import Tokenizer, tokenizer_from_files

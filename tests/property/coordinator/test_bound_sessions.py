@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from draftmesh.coordinator.draft_feed import FeedConfig
-from draftmesh.coordinator.failover import FailoverConfig
-from draftmesh.coordinator.generation import GenerationConfig
+from draftmesh.coordinator.drafting.feed import FeedConfig
+from draftmesh.coordinator.loop.failover import FailoverConfig
+from draftmesh.coordinator.loop.generation import GenerationConfig
 from draftmesh.core.draft import Block, Evaluated
 from draftmesh.core.errors import ExhaustedError, UnavailableError
 from draftmesh.core.evidence import PsiEvidence, check_evidence

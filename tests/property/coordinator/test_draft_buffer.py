@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from draftmesh.coordinator.draft_buffer import DraftBuffer, DraftLimits
+from draftmesh.coordinator.drafting.buffer import DraftBuffer, DraftLimits
 from draftmesh.core.draft import Block
 from draftmesh.core.text import Item, Role, TextPrefix, items_length, join_items
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from draftmesh.coordinator.block_drafts import BlockDrafts
-from draftmesh.coordinator.drafts import NOTHING, Draft
+from draftmesh.coordinator.drafting.block_drafts import BlockDrafts
+from draftmesh.coordinator.drafting.drafts import NOTHING, Draft
 from draftmesh.core.draft import Block
 from draftmesh.core.errors import MalformedBlockError
 from draftmesh.core.evidence import PsiEvidence

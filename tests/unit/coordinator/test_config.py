@@ -11,12 +11,12 @@ import pytest
 import draftmesh.coordinator.config
 from draftmesh.coordinator.admission import AdmissionConfig
 from draftmesh.coordinator.config import CoordinatorConfig
-from draftmesh.coordinator.draft_feed import FeedConfig
-from draftmesh.coordinator.failover import FailoverConfig
-from draftmesh.coordinator.generation import GenerationConfig
+from draftmesh.coordinator.drafting.feed import FeedConfig
+from draftmesh.coordinator.loop.failover import FailoverConfig
+from draftmesh.coordinator.loop.generation import GenerationConfig
+from draftmesh.coordinator.loop.silence import SilenceConfig
 from draftmesh.coordinator.method_choice import MethodChoiceConfig
 from draftmesh.coordinator.openings import ProposalConfig
-from draftmesh.coordinator.silence import SilenceConfig
 from draftmesh.core.errors import ConfigError
 
 CONFIG = CoordinatorConfig(drafters=("a:1",), verifiers=("b:2",), peers=("c:3", "d:4"), shard=1)

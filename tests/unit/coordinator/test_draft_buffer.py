@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from draftmesh.coordinator.draft_buffer import DraftBuffer, DraftLimits
+from draftmesh.coordinator.drafting.buffer import DraftBuffer, DraftLimits
 from draftmesh.core.draft import Block
 from draftmesh.core.errors import MalformedBlockError
 from draftmesh.core.text import Item, Role, TextPrefix

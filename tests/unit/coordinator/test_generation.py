@@ -15,9 +15,9 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from draftmesh.coordinator.generation import Generation, GenerationConfig, Instruments, Job
-from draftmesh.coordinator.pace import PaceConfig
-from draftmesh.coordinator.transcript import Advance
+from draftmesh.coordinator.loop.generation import Generation, GenerationConfig, Instruments, Job
+from draftmesh.coordinator.loop.pace import PaceConfig
+from draftmesh.coordinator.loop.transcript import Advance
 from draftmesh.core.draft import Block
 from draftmesh.core.errors import (
     DraftmeshError,

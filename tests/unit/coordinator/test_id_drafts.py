@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from draftmesh.coordinator.draft_buffer import DraftLimits
-from draftmesh.coordinator.drafts import NOTHING, Draft
-from draftmesh.coordinator.id_drafts import IdDrafts
+from draftmesh.coordinator.drafting.buffer import DraftLimits
+from draftmesh.coordinator.drafting.drafts import NOTHING, Draft
+from draftmesh.coordinator.drafting.id_drafts import IdDrafts
 from draftmesh.core.draft import Block
 from draftmesh.core.errors import MalformedBlockError
 from draftmesh.core.evidence import ProposalEvidence, PsiEvidence, SparseDistribution

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from draftmesh.coordinator.pace import Pace, PaceConfig
+from draftmesh.coordinator.loop.pace import Pace, PaceConfig
 from draftmesh.core.text import TokenPrefix
 from draftmesh.core.verify import RoundStatus, RoundTimings, Verdict
 

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from random import Random
 
-from draftmesh.coordinator.pools import DrafterPool, VerifierPool
+from draftmesh.coordinator.pools.pool import DrafterPool, VerifierPool
+from draftmesh.coordinator.pools.seating import DrafterSeats, VerifierSeats
 from draftmesh.coordinator.routing.candidate import Wish
 from draftmesh.coordinator.routing.profile import drafter_profile, verifier_profile
 from draftmesh.coordinator.routing.scorers import PrefixAffinity
-from draftmesh.coordinator.seating import DrafterSeats, VerifierSeats
 from draftmesh.core.endpoint import DrafterInfo, LoadReport
 from draftmesh.core.ledger import Ledger
 from draftmesh.core.sampling import Method

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from draftmesh.coordinator.psi_desk import PsiDesk
+from draftmesh.coordinator.drafting.psi_desk import PsiDesk
 from draftmesh.core.draft import Evaluate, Evaluated
 from draftmesh.core.errors import MalformedBlockError, UnavailableError
 from draftmesh.core.text import TextPrefix, TokenPrefix

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from draftmesh.coordinator.rounds import RoundBook
+from draftmesh.coordinator.loop.rounds import RoundBook
 from draftmesh.core.errors import UnavailableError
 from draftmesh.core.text import TokenPrefix
 from draftmesh.core.verify import RoundStatus, Verdict, VerifyRound

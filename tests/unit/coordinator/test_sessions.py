@@ -10,11 +10,11 @@ from opentelemetry.metrics import NoOpMeter
 from structlog.testing import capture_logs
 
 from draftmesh.coordinator.admission import Admission, AdmissionConfig
-from draftmesh.coordinator.live_session import LiveSession
-from draftmesh.coordinator.reading import Chunk, Reader, follow, replay
-from draftmesh.coordinator.session_record import SessionRecord
-from draftmesh.coordinator.session_store import MemoryStore, MemoryStoreConfig
-from draftmesh.coordinator.transcript import Advance, Origin, TokenSpan
+from draftmesh.coordinator.loop.transcript import Advance, Origin, TokenSpan
+from draftmesh.coordinator.sessions.live import LiveSession
+from draftmesh.coordinator.sessions.reading import Chunk, Reader, follow, replay
+from draftmesh.coordinator.sessions.record import SessionRecord
+from draftmesh.coordinator.sessions.store import MemoryStore, MemoryStoreConfig
 from draftmesh.core.errors import (
     ExhaustedError,
     InternalError,

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from draftmesh.coordinator.pools import VerifierPool
+from draftmesh.coordinator.pools.pool import VerifierPool
 from draftmesh.coordinator.targets import Targets
 from draftmesh.core.errors import InternalError, UnavailableError, UnknownModelError
 from tests.helpers.coordinator_bench import fake_verifier, pool_of

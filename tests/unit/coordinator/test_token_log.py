@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from draftmesh.coordinator.token_log import TokenLog
-from draftmesh.coordinator.transcript import Origin, TokenSpan
+from draftmesh.coordinator.loop.transcript import Origin, TokenSpan
+from draftmesh.coordinator.sessions.token_log import TokenLog
 
 SPANS = tuple(TokenSpan(number, 1, Origin.TARGET) for number in range(8))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from draftmesh.coordinator.transcript import Origin, Transcript
+from draftmesh.coordinator.loop.transcript import Origin, Transcript
 from draftmesh.core.errors import InternalError
 from draftmesh.core.sampling import FinishReason
 from draftmesh.core.text import Role, TokenPrefix

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from draftmesh.coordinator.token_log import TokenLog
-from draftmesh.coordinator.transcript import Advance
+from draftmesh.coordinator.loop.transcript import Advance
+from draftmesh.coordinator.sessions.token_log import TokenLog
 from draftmesh.core.ledger import Ledger
 from draftmesh.core.sampling import FinishReason, Method, NoiseKey, SamplingParams, StopConditions
 

@@ -13,23 +13,23 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import count
 
-from draftmesh.coordinator.books import Books
-from draftmesh.coordinator.delivery import Delivery, Output
-from draftmesh.coordinator.draft_feed import FeedConfig, Stage
-from draftmesh.coordinator.drafting import make_feed
-from draftmesh.coordinator.failover import Failover, FailoverConfig
+from draftmesh.coordinator.drafting.assembly import make_feed
+from draftmesh.coordinator.drafting.feed import FeedConfig, Stage
+from draftmesh.coordinator.drafting.text_drafts import Translator
 from draftmesh.coordinator.instruments import Instruments
 from draftmesh.coordinator.ledger import add
+from draftmesh.coordinator.loop.books import Books
+from draftmesh.coordinator.loop.delivery import Delivery, Output
+from draftmesh.coordinator.loop.failover import Failover, FailoverConfig
+from draftmesh.coordinator.loop.pace import Pace, PaceConfig
+from draftmesh.coordinator.loop.proposals import Decision, Proposals, Situation
+from draftmesh.coordinator.loop.rounds import Answer, RoundBook
+from draftmesh.coordinator.loop.silence import Silence
+from draftmesh.coordinator.loop.transcript import Transcript
 from draftmesh.coordinator.openings import Job, ProposalConfig, draft_open, verify_open
-from draftmesh.coordinator.pace import Pace, PaceConfig
-from draftmesh.coordinator.proposals import Decision, Proposals, Situation
+from draftmesh.coordinator.pools.seats import Seat, SeatSource
 from draftmesh.coordinator.round_trace import RoundTrace
-from draftmesh.coordinator.rounds import Answer, RoundBook
-from draftmesh.coordinator.seats import Seat, SeatSource
-from draftmesh.coordinator.silence import Silence
 from draftmesh.coordinator.tasks import Inbox, background
-from draftmesh.coordinator.text_drafts import Translator
-from draftmesh.coordinator.transcript import Transcript
 from draftmesh.core.draft import DraftOpen
 from draftmesh.core.errors import DraftmeshError, UnavailableError
 from draftmesh.core.fence import Fence

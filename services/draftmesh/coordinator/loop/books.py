@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from draftmesh.coordinator.ledger import add
-from draftmesh.coordinator.seats import Seat
+from draftmesh.coordinator.pools.seats import Seat
 from draftmesh.core.ledger import Ledger
 from draftmesh.core.protocols import Clock, Drafter, Verifier
 from draftmesh.telemetry.metrics import CoordinatorMetrics, position_attribute

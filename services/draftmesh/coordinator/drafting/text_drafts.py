@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from draftmesh.coordinator.draft_buffer import DraftBuffer, DraftLimits
-from draftmesh.coordinator.drafts import Candidate, Draft
+from draftmesh.coordinator.drafting.buffer import DraftBuffer, DraftLimits
+from draftmesh.coordinator.drafting.drafts import Candidate, Draft
 from draftmesh.coordinator.round_trace import RoundTrace
 from draftmesh.core.draft import Block
 from draftmesh.core.errors import InvalidTextError

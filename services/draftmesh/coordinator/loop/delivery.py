@@ -8,8 +8,8 @@ from random import Random
 from typing import Protocol
 
 from draftmesh.coordinator.backoff import Backoff
-from draftmesh.coordinator.failover import FailoverConfig, is_retryable
-from draftmesh.coordinator.transcript import Advance
+from draftmesh.coordinator.loop.failover import FailoverConfig, is_retryable
+from draftmesh.coordinator.loop.transcript import Advance
 from draftmesh.core.errors import DraftmeshError
 from draftmesh.core.ledger import Ledger
 from draftmesh.core.protocols import Clock

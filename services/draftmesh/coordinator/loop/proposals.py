@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from draftmesh.coordinator.bond import Bond
-from draftmesh.coordinator.draft_feed import DraftFeed
-from draftmesh.coordinator.drafts import NOTHING, Draft
-from draftmesh.coordinator.pace import Pace
-from draftmesh.coordinator.seats import Seat
+from draftmesh.coordinator.drafting.bond import Bond
+from draftmesh.coordinator.drafting.drafts import NOTHING, Draft
+from draftmesh.coordinator.drafting.feed import DraftFeed
+from draftmesh.coordinator.loop.pace import Pace
+from draftmesh.coordinator.pools.seats import Seat
 from draftmesh.core.ledger import Ledger
 from draftmesh.core.protocols import Clock, Drafter
 from draftmesh.core.text import Item

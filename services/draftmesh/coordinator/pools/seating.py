@@ -7,7 +7,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Generic, TypeVar
 
-from draftmesh.coordinator.pools import DrafterMember, DrafterPool, Member, Pool, VerifierMember, VerifierPool, Watched
+from draftmesh.coordinator.pools.pool import (
+    DrafterMember,
+    DrafterPool,
+    Member,
+    Pool,
+    VerifierMember,
+    VerifierPool,
+    Watched,
+)
 from draftmesh.coordinator.routing.candidate import Candidate, Wish
 from draftmesh.coordinator.routing.profile import Profile
 from draftmesh.coordinator.routing.scorers import PrefixAffinity

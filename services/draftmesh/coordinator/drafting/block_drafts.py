@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from draftmesh.coordinator.drafts import Candidate, Draft, check_ids
+from draftmesh.coordinator.drafting.drafts import Candidate, Draft, check_ids
 from draftmesh.core.draft import Block
 from draftmesh.core.errors import MalformedBlockError
 from draftmesh.core.evidence import PsiEvidence

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from draftmesh.coordinator.block_drafts import BlockDrafts
-from draftmesh.coordinator.bond import Bond
-from draftmesh.coordinator.draft_buffer import DraftLimits
-from draftmesh.coordinator.draft_feed import DraftFeed, FeedConfig, Stage
-from draftmesh.coordinator.drafts import Drafts
-from draftmesh.coordinator.id_drafts import IdDrafts
+from draftmesh.coordinator.drafting.block_drafts import BlockDrafts
+from draftmesh.coordinator.drafting.bond import Bond
+from draftmesh.coordinator.drafting.buffer import DraftLimits
+from draftmesh.coordinator.drafting.drafts import Drafts
+from draftmesh.coordinator.drafting.feed import DraftFeed, FeedConfig, Stage
+from draftmesh.coordinator.drafting.id_drafts import IdDrafts
+from draftmesh.coordinator.drafting.text_drafts import TextDrafts, Translator
 from draftmesh.coordinator.instruments import Instruments
 from draftmesh.coordinator.openings import ID_METHODS, Job
+from draftmesh.coordinator.pools.seats import SeatSource
 from draftmesh.coordinator.round_trace import RoundTrace
-from draftmesh.coordinator.seats import SeatSource
-from draftmesh.coordinator.text_drafts import TextDrafts, Translator
 from draftmesh.core.protocols import Drafter
 from draftmesh.core.sampling import Method
 

@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 
-from draftmesh.coordinator.live_session import LiveSession
-from draftmesh.coordinator.session_record import SessionRecord
-from draftmesh.coordinator.transcript import TokenSpan
+from draftmesh.coordinator.loop.transcript import TokenSpan
+from draftmesh.coordinator.sessions.live import LiveSession
+from draftmesh.coordinator.sessions.record import SessionRecord
 from draftmesh.core.errors import InvalidRequestError, UnavailableError
 
 

@@ -14,8 +14,8 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from draftmesh.coordinator.draft_buffer import DraftBuffer, DraftLimits
-from draftmesh.coordinator.drafts import Candidate, Draft, check_ids
+from draftmesh.coordinator.drafting.buffer import DraftBuffer, DraftLimits
+from draftmesh.coordinator.drafting.drafts import Candidate, Draft, check_ids
 from draftmesh.core.draft import Block
 from draftmesh.core.evidence import ProposalEvidence, SparseDistribution
 from draftmesh.core.protocols import TokenTable

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from random import Random
 
 from draftmesh.coordinator.backoff import Backoff, BackoffConfig
-from draftmesh.coordinator.seats import Seat, SeatSource
-from draftmesh.coordinator.silence import SilenceConfig
+from draftmesh.coordinator.loop.silence import SilenceConfig
+from draftmesh.coordinator.pools.seats import Seat, SeatSource
 from draftmesh.core.errors import (
     CancelledByPeerError,
     DeadlineError,

@@ -6,8 +6,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Protocol
 
-from draftmesh.coordinator.session_record import SessionRecord
-from draftmesh.coordinator.transcript import Advance
+from draftmesh.coordinator.loop.transcript import Advance
+from draftmesh.coordinator.sessions.record import SessionRecord
 from draftmesh.core.errors import UnknownSessionError
 from draftmesh.core.protocols import Clock
 

@@ -17,10 +17,10 @@ import structlog
 from opentelemetry.metrics import UpDownCounter
 
 from draftmesh.coordinator.backoff import Backoff, BackoffConfig
-from draftmesh.coordinator.bond import Bond
-from draftmesh.coordinator.drafts import Candidate, Drafts
-from draftmesh.coordinator.psi_desk import PsiDesk
-from draftmesh.coordinator.seats import Seat, SeatSource
+from draftmesh.coordinator.drafting.bond import Bond
+from draftmesh.coordinator.drafting.drafts import Candidate, Drafts
+from draftmesh.coordinator.drafting.psi_desk import PsiDesk
+from draftmesh.coordinator.pools.seats import Seat, SeatSource
 from draftmesh.coordinator.tasks import race, unless
 from draftmesh.core.draft import Block, Commit, DraftOpen
 from draftmesh.core.errors import DeadlineError, DraftmeshError, InvalidRequestError, NotFoundError, UnsupportedError

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import overload
 
-from draftmesh.coordinator.transcript import TokenSpan
+from draftmesh.coordinator.loop.transcript import TokenSpan
 
 
 class TokenLog(Sequence[TokenSpan]):

@@ -7,10 +7,10 @@ from typing import Protocol
 
 import structlog
 
-from draftmesh.coordinator.session_record import SessionRecord
-from draftmesh.coordinator.session_store import SessionStore
+from draftmesh.coordinator.loop.transcript import Advance
+from draftmesh.coordinator.sessions.record import SessionRecord
+from draftmesh.coordinator.sessions.store import SessionStore
 from draftmesh.coordinator.tasks import Signal, cancelled
-from draftmesh.coordinator.transcript import Advance
 from draftmesh.core.errors import DraftmeshError, InternalError
 from draftmesh.core.ledger import Ledger
 from draftmesh.core.protocols import Clock
@@ -20,7 +20,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Work(Protocol):
-    """What a session's task does; ``generation.Generation`` is one."""
+    """What a session's task does; ``loop.generation.Generation`` is one."""
 
     @property
     def drafter_name(self) -> str:

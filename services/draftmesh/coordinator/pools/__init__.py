@@ -1,0 +1,1 @@
+"""The drafters and verifiers that a shard knows, and seats at them."""
