@@ -79,6 +79,16 @@ def test_a_block_that_begins_inside_what_is_known_is_dropped(drafts: IdDrafts) -
     assert ids_of(drafts) == ()
 
 
+def test_what_is_on_its_way_is_dropped_where_the_target_cut_the_text_otherwise(drafts: IdDrafts) -> None:
+    """The drafter hears that its two tokens were one of the target's, and will draw the third afresh."""
+    drafts.settle((AB,), text(AB))
+    drafts.note_commit(1)
+    assert not drafts.offer(block(A, B, A))
+    assert ids_of(drafts) == ()
+    assert drafts.offer(block(C, after=(AB,), commit_seq=1))
+    assert ids_of(drafts) == (C,)
+
+
 def test_a_rejected_token_is_not_proposed_again(drafts: IdDrafts) -> None:
     """After a parting, what was drawn before the drafter had heard of it is thrown away, though the text fits."""
     drafts.offer(block(AB))

@@ -4,22 +4,19 @@ A block is kept if and only if its start prefix (length and hash) lies on the te
 whatever commit its drafter had seen; the part of it that overlaps must say the same and is trimmed. So a Commit that
 agrees with the draft costs nothing that is in flight, and a block from before a disagreement can do no harm.
 
-The text is a chain of *atoms*: one for each byte, and one for each role. Prefixes of recent atoms are remembered, so
-that a block that starts in the past is judged too.
+The text is a chain of *atoms*: bytes and roles, or whole tokens where it matters how a text is cut into them. Prefixes
+of recent atoms are remembered, so that a block that starts in the past is judged too.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
 from draftmesh.core.draft import Block
 from draftmesh.core.errors import MalformedBlockError
-from draftmesh.core.text import TERMINAL_ROLES, Item, Role, TextPrefix, items_length
-
-_FIRST_ROLE_ATOM = 256  # atoms below are bytes
+from draftmesh.core.text import TERMINAL_ROLES, Item, TextPrefix, items_length, join_items
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +41,11 @@ class DraftLimits:
 class DraftBuffer:
     """The committed text's recent end and the draft that continues it."""
 
-    def __init__(self, limits: DraftLimits) -> None:
+    def __init__(self, limits: DraftLimits, *, by_token: bool = False) -> None:
+        """Keep drafts within ``limits``; ``by_token``: two texts agree only if they are cut into tokens alike."""
         self._limits = limits
-        self._atoms: list[int] = []
+        self._by_token = by_token
+        self._atoms: list[Item] = []
         self._prefixes = [TextPrefix()]  # one before each atom, and one after the last
         self._num_committed = 0  # leading atoms that are committed
         self._wasted_bytes = 0
@@ -63,7 +62,7 @@ class DraftBuffer:
     @property
     def draft(self) -> tuple[Item, ...]:
         """The text after the committed text, neighbouring bytes joined."""
-        return _items(self._atoms[self._num_committed :])
+        return join_items(self._atoms[self._num_committed :])
 
     @property
     def kept(self) -> int:
@@ -87,7 +86,7 @@ class DraftBuffer:
 
     def restart(self) -> None:
         """Another drafter's stream begins: it has applied nothing but its Open, and its draft is its own."""
-        self.drop()
+        self._drop()
         self._newest_commit = self._drawn_under = self._tokens_under = 0
 
     def note_commit(self, commit_seq: int) -> None:
@@ -101,12 +100,12 @@ class DraftBuffer:
         Returns:
             Whether the draft and the items say the same as far as both go.
         """
-        settled = _atoms(items)
+        settled = self._cut(items)
         kept = self._atoms[self._num_committed :]
         overlap = min(len(settled), len(kept))
         agrees = kept[:overlap] == settled[:overlap]
         if not agrees:
-            self.drop()
+            self._drop()
             overlap = 0
         self._extend(settled[overlap:])
         self._num_committed += len(settled)
@@ -114,28 +113,20 @@ class DraftBuffer:
         self._forget_old()
         return agrees
 
-    def offer(self, block: Block, *, whole_tokens: bool = False) -> bool:
+    def offer(self, block: Block) -> bool:
         """Keep what ``block`` adds to the draft; False if it does not continue what is committed and kept.
-
-        Args:
-            block: What the drafter has sent.
-            whole_tokens: It is of no use either if what it adds begins inside one of its tokens.
 
         Raises:
             MalformedBlockError: the drafter contradicts itself or floods.
         """
         self._check(block)
         position = self._find(block.start)
-        said = _atoms(block.items)
+        said = self._cut(block.items)
         if position is None or not self._agrees(position, said):
             self._wasted_bytes += block.length
             return False
-        known = len(self._atoms) - position  # atoms that are there already
-        if whole_tokens and known < len(said) and known not in _token_starts(block.items):
-            self._wasted_bytes += block.length
-            return False
-        fresh = said[known:]
-        if self.kept + len(fresh) > self._limits.max_kept_bytes:
+        fresh = said[len(self._atoms) - position :]
+        if items_length(self._atoms[self._num_committed :]) + items_length(fresh) > self._limits.max_kept_bytes:
             raise MalformedBlockError(f"the drafter floods: over {self._limits.max_kept_bytes} bytes of draft")
         self._extend(fresh)
         reaches_end = position + len(said) == len(self._atoms)
@@ -162,27 +153,33 @@ class DraftBuffer:
             )
 
     def _find(self, start: TextPrefix) -> int | None:
-        """Index of the atom before which the text is ``start``."""
-        position = bisect_left(self._prefixes, start.length, key=lambda prefix: prefix.length)
-        for index in range(position, len(self._prefixes)):  # roles have no length: several may lie here
+        """Index of the last atom before which the text is ``start``: tokens without bytes leave it as it was."""
+        position = bisect_right(self._prefixes, start.length, key=lambda prefix: prefix.length)
+        for index in range(position - 1, -1, -1):  # roles have no length: several prefixes may have this one
             if self._prefixes[index].length != start.length:
                 break
             if self._prefixes[index].hash == start.hash:
                 return index
         return None
 
-    def _agrees(self, position: int, said: Sequence[int]) -> bool:
+    def _agrees(self, position: int, said: Sequence[Item]) -> bool:
         known = self._atoms[position : position + len(said)]
         return known == said[: len(known)]
 
-    def _extend(self, atoms: Sequence[int]) -> None:
+    def _cut(self, items: Iterable[Item]) -> list[Item]:
+        """The atoms of ``items``, one item a token."""
+        if self._by_token:
+            return list(items)
+        return [atom for item in items for atom in (_single_bytes(item) if isinstance(item, bytes) else (item,))]
+
+    def _extend(self, atoms: Sequence[Item]) -> None:
         prefix = self._prefixes[-1]
         for atom in atoms:
-            prefix = prefix.extend((_item(atom),))
+            prefix = prefix.extend((atom,))
             self._prefixes.append(prefix)
         self._atoms.extend(atoms)
 
-    def drop(self) -> None:
+    def _drop(self) -> None:
         """Forget the draft."""
         self._wasted_bytes += items_length(self.draft)
         del self._atoms[self._num_committed :]
@@ -196,41 +193,8 @@ class DraftBuffer:
             self._num_committed -= excess
 
     def _ends_in_terminal_role(self) -> bool:
-        if self.is_empty:
-            return False
-        last = _item(self._atoms[-1])
-        return isinstance(last, Role) and last in TERMINAL_ROLES
+        return not self.is_empty and self._atoms[-1] in TERMINAL_ROLES
 
 
-def _token_starts(items: Iterable[Item]) -> set[int]:
-    return set(accumulate((len(item) if isinstance(item, bytes) else 1 for item in items), initial=0))
-
-
-def _atoms(items: Iterable[Item]) -> list[int]:
-    atoms: list[int] = []
-    for item in items:
-        if isinstance(item, bytes):
-            atoms.extend(item)
-        else:
-            atoms.append(_FIRST_ROLE_ATOM + item)
-    return atoms
-
-
-def _item(atom: int) -> Item:
-    return bytes((atom,)) if atom < _FIRST_ROLE_ATOM else Role(atom - _FIRST_ROLE_ATOM)
-
-
-def _items(atoms: Sequence[int]) -> tuple[Item, ...]:
-    items: list[Item] = []
-    run = bytearray()
-    for atom in atoms:
-        if atom < _FIRST_ROLE_ATOM:
-            run.append(atom)
-            continue
-        if run:
-            items.append(bytes(run))
-            run.clear()
-        items.append(_item(atom))
-    if run:
-        items.append(bytes(run))
-    return tuple(items)
+def _single_bytes(text: bytes) -> Iterable[bytes]:
+    return (text[index : index + 1] for index in range(len(text)))
