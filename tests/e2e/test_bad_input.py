@@ -25,9 +25,8 @@ from draftmesh.core.verify import VerifyOpen, VerifyRound
 from draftmesh.transport.codec_common import load_to_proto
 from draftmesh.transport.codec_verify import verify_request_to_proto
 from draftmesh.v1 import common_pb2, coordinator_pb2, coordinator_pb2_grpc, drafter_pb2, verifier_pb2, verifier_pb2_grpc
-from tests.e2e.test_many_streams import until_released
 from tests.helpers.coordinator_bench import until_ready
-from tests.helpers.deployment import NGRAM, PATIENT, Deployment, deployment
+from tests.helpers.deployment import NGRAM, PATIENT, Deployment, deployment, until_released
 from tests.helpers.servers import DRAFTER_SERVICE, Context, ScriptedDrafter, running_server
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]

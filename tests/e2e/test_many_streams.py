@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -10,10 +9,9 @@ import pytest
 import pytest_asyncio
 
 from draftmesh.client import GenerateOptions
-from draftmesh.coordinator.tasks import any_change
 from draftmesh.demo.models import DRAFTER_SENTENCEPIECE, DRAFTER_UNIGRAM
 from draftmesh.demo.prompts import all_prompts
-from tests.helpers.deployment import Deployment, deployment, generate_all
+from tests.helpers.deployment import Deployment, deployment, generate_all, until_released
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
@@ -42,16 +40,3 @@ async def test_32_streams_share_one_verifier(running: Deployment) -> None:
     print(f"mean batch occupancy: {occupancy:.1f} sequences a step; {tokens} tokens in {steps} steps")
     assert occupancy > 2.0
     await until_released(running)
-
-
-async def until_released(running: Deployment) -> None:
-    """Until everybody reports no session and all KV blocks free."""
-    pools = running.shards[0].shard.pools
-
-    def is_in_use() -> bool:
-        loads = [member.load for member in (*pools.verifiers.members, *pools.drafters.members)]
-        return any(load.active_sessions or load.kv_blocks_free < load.kv_blocks_total for load in loads)
-
-    async with asyncio.timeout(10):
-        while is_in_use():
-            await any_change(pools.drafters.changed, pools.verifiers.changed)

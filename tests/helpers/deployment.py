@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from draftmesh.client import AsyncClient, GenerateOptions, Generation
 from draftmesh.coordinator import app as coordinator
 from draftmesh.coordinator.config import CoordinatorConfig
-from draftmesh.coordinator.generation import GenerationConfig
-from draftmesh.coordinator.pace import PaceConfig
+from draftmesh.coordinator.loop.generation import GenerationConfig
+from draftmesh.coordinator.loop.pace import PaceConfig
 from draftmesh.coordinator.replicas import Membership
 from draftmesh.coordinator.tasks import any_change
 from draftmesh.demo.models import DRAFTER_SENTENCEPIECE, DRAFTER_UNIGRAM, TARGET, demo_model_path
@@ -100,6 +100,20 @@ async def wait_until_ready(running: Deployment) -> None:
     for shard in running.shards:
         pools = shard.shard.pools
         while len(pools.drafters.ready) + len(pools.verifiers.ready) < wanted:
+            await any_change(pools.drafters.changed, pools.verifiers.changed)
+
+
+async def until_released(running: Deployment) -> None:
+    """Until everybody reports no session and all KV blocks free."""
+    pools = running.shards[0].shard.pools
+
+    def is_in_use() -> bool:
+        loads = [member.load for member in pools.verifiers.members]
+        loads += [member.load for member in pools.drafters.members]
+        return any(load.active_sessions or load.kv_blocks_free < load.kv_blocks_total for load in loads)
+
+    async with asyncio.timeout(10):
+        while is_in_use():
             await any_change(pools.drafters.changed, pools.verifiers.changed)
 
 

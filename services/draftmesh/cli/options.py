@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -34,14 +34,8 @@ class LogOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelOptions:
-    """Which models a deployment runs, and how."""
-
-    target: str = DEMO
-    """The target: a folder or hub name of a transformers model, or "demo": the packaged target, expanded."""
-
-    drafter: tuple[str, ...] = (DEMO,)
-    """A drafter, may be given several times: a folder or hub name, "demo", "demo-unigram", or "ngram" (no model)."""
+class PairOptions:
+    """How models are run."""
 
     dtype: DtypeName = "auto"
     """Number format of weights and KV."""
@@ -66,6 +60,23 @@ class ModelOptions:
 
     cache_dir: Path = Path("~/.cache/draftmesh")
     """Where expanded demo targets are kept (four bytes a parameter)."""
+
+    def of(self, target: str, *drafters: str) -> ModelOptions:
+        """These models, run so."""
+        return ModelOptions(
+            target=target, drafter=drafters, **{field.name: getattr(self, field.name) for field in fields(PairOptions)}
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOptions(PairOptions):
+    """Which models a deployment runs, and how."""
+
+    target: str = DEMO
+    """The target: a folder or hub name of a transformers model, or "demo": the packaged target, expanded."""
+
+    drafter: tuple[str, ...] = (DEMO,)
+    """A drafter, may be given several times: a folder or hub name, "demo", "demo-unigram", or "ngram" (no model)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from draftmesh.client.results import Chunk
 
 DRAFTED_STYLE = "green"
 TARGET_STYLE = "bold yellow"
+_REPORT_COLUMNS = 160
 
 
 class SpanPainter:
@@ -52,3 +53,9 @@ def legend(console: Console) -> None:
 def console_with(color: str) -> Console:
     """A console on standard output that colours ``auto`` (on a terminal), ``always`` or ``never``."""
     return Console(force_terminal={"auto": None, "always": True, "never": False}[color])
+
+
+def report_console() -> Console:
+    """A console on standard output for tables: where nobody looks at a screen, as wide as they need to be."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_REPORT_COLUMNS)

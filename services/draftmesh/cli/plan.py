@@ -14,6 +14,7 @@ from draftmesh.core.errors import ConfigError
 from draftmesh.demo.models import DRAFTER_SENTENCEPIECE, DRAFTER_UNIGRAM, demo_model_path, expanded_target
 from draftmesh.drafter.config import DrafterConfig
 from draftmesh.engine.config import EngineConfig
+from draftmesh.transport.config import ServerConfig
 from draftmesh.verifier.config import VerifierConfig
 
 _DEMO_DRAFTERS = {DEMO: DRAFTER_SENTENCEPIECE, DEMO_UNIGRAM: DRAFTER_UNIGRAM}
@@ -21,11 +22,12 @@ _LIGHT_CPUS = 0.1  # of what hardly computes: shards and n-gram drafters
 
 
 def deployment_plan(models: ModelOptions, pools: PoolOptions) -> tuple[ReplicaSpec, ...]:
-    """The replicas of a deployment: verifiers, drafters, shards.
+    """The replicas of a deployment: verifiers, drafters, shards. Its shards trust its drafters.
 
     Raises:
         ConfigError: the options contradict themselves or each other.
     """
+    ServerConfig(listen=pools.listen, own_listen=f"{pools.host}:0").validate()
     if len(set(map(_public_name, models.drafter))) != len(models.drafter):
         raise ConfigError("every drafter has a name of its own, its path's last; --drafters sets the replicas of each")
     if min(pools.shards, pools.verifiers) < 1 or pools.drafters < 0:
@@ -38,6 +40,11 @@ def target_path(models: ModelOptions) -> str:
     if models.target != DEMO:
         return models.target
     return str(expanded_target(models.cache_dir.expanduser(), parameters=models.demo_parameters))
+
+
+def model_path(drafter: str) -> str:
+    """Folder or hub name of a drafter's model."""
+    return str(demo_model_path(_DEMO_DRAFTERS[drafter])) if drafter in _DEMO_DRAFTERS else drafter
 
 
 def _verifiers(models: ModelOptions, pools: PoolOptions) -> Iterator[ReplicaSpec]:
@@ -87,7 +94,7 @@ def _drafter_config(drafter: str, models: ModelOptions, pools: PoolOptions) -> D
     if drafter == NGRAM:
         return DrafterConfig(kind="ngram", listen=listen, max_sessions=pools.max_sessions)
     engine = EngineConfig(
-        model=str(demo_model_path(_DEMO_DRAFTERS[drafter])) if drafter in _DEMO_DRAFTERS else drafter,
+        model=model_path(drafter),
         dtype=models.dtype,
         device=models.drafter_device,
         threads=models.drafter_threads,
@@ -103,6 +110,7 @@ def _shards(pools: PoolOptions) -> Iterator[ReplicaSpec]:
             own_listen=f"{pools.host}:0",
             reuse_port=True,
             shard=shard,
+            trust_drafters=True,
             admission=AdmissionConfig(max_sessions=pools.max_sessions * pools.verifiers),
         )
         config.validate()

@@ -11,8 +11,9 @@ The rule:
    seldom right costs ``auto`` a few sessions, after which it says ``off``.
 3. *Trials.* A candidate counts as good until it has been tried: each gets ``trials`` sessions, in a fixed order that
    begins with ``exact``. ``slrs`` gets none: it is chosen when sessions that named it were faster than everything else.
-4. *Best*, from then on; except that every ``probe_every`` choices of a situation the candidate that was tried least
-   recently gets one session, so that what has become faster is found out.
+4. *Best*, from then on: of the candidates within ``margin`` of the fastest the first in the order of trial, so that
+   noise does not make sessions alternate; except that every ``probe_every`` choices of a situation the candidate that
+   was tried least recently gets one session, so that what has become faster is found out.
 
 Every method is lossless, and a choice that looks at earlier sessions alone leaves it so.
 """
@@ -48,6 +49,9 @@ class MethodChoiceConfig:
     probe_every: int = 32
     """One session in so many goes to the candidate that was tried least recently."""
 
+    margin: float = 0.03
+    """Speeds that differ by this share at most count as equal, in [0, 1)."""
+
     forgetting: float = 0.9
     """What an earlier session counts when another one is added, in (0, 1]."""
 
@@ -55,6 +59,8 @@ class MethodChoiceConfig:
         """Raise ConfigError, naming the field, if a value makes no sense."""
         require_at_least(1, self, "trials")
         require_at_least(2, self, "probe_every")
+        if not 0 <= self.margin < 1:
+            raise ConfigError(f"margin must be in [0, 1), got {self.margin}")
         if not 0 < self.forgetting <= 1:
             raise ConfigError(f"forgetting must be in (0, 1], got {self.forgetting}")
 
@@ -162,4 +168,10 @@ class MethodChoice:
                 return option
         if tried and number % self._config.probe_every == 0:
             return min(tried, key=lambda option: self._experience[situation, option].last_choice)
-        return max(options, key=lambda option: self.tokens_per_s(situation, option) or 0.0)
+        return self._best(situation, options)
+
+    def _best(self, situation: Situation, options: Sequence[Option]) -> Option:
+        """The first of those that are as fast as the fastest."""
+        speeds = [self.tokens_per_s(situation, option) or 0.0 for option in options]
+        enough = (1 - self._config.margin) * max(speeds)
+        return next(option for option, speed in zip(options, speeds, strict=True) if speed >= enough)

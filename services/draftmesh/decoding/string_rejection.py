@@ -21,8 +21,9 @@ from draftmesh.decoding.noise_key import NoisePosition
 from draftmesh.decoding.rejection import accept_position, residual_position
 from draftmesh.decoding.streams import uniform_at
 
-TRIALS_PER_QUESTION = 4
-"""Trials whose ψ is asked for at once: a round trip costs more than the evaluations that turn out not to be needed."""
+TRIALS_PER_QUESTION = 2
+"""Trials whose ψ is asked for at once. A rejection needs 1 / Z of them, Z its own probability: seldom more than two
+where rejections are frequent, and each costs rows of the drafter."""
 
 _PSI_TOLERANCE = 1e-6
 """How far above 1 a ratio of sums of probabilities may land."""

@@ -21,19 +21,19 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class DrafterPlan:
-    """One drafter to distil; its name is also its tokenizer family's."""
+class ModelPlan:
+    """One model to train; its name is also its tokenizer family's."""
 
     name: str
     vocabulary_size: int
     shape: Shape
 
 
-TARGET_SHAPE = Shape(hidden_size=256, layers=4, intermediate_size=640)
-TARGET_VOCABULARY = 3072
+_SHAPE = Shape(hidden_size=256, layers=4, intermediate_size=640)
+TARGET = ModelPlan("target", 3072, _SHAPE)
 DRAFTERS = (
-    DrafterPlan("drafter_sentencepiece", 2560, replace(TARGET_SHAPE, layers=3)),
-    DrafterPlan("drafter_unigram", 4096, TARGET_SHAPE),
+    ModelPlan("drafter_sentencepiece", 2560, replace(_SHAPE, layers=3)),
+    ModelPlan("drafter_unigram", 4096, _SHAPE),
 )
 
 

@@ -36,22 +36,9 @@ class RowDecoder:
         self._cos, self._sin = _rotary_tables(model, max_tokens, dtype)
         self._length = 0
 
-    @property
-    def length(self) -> int:
-        """Tokens in every row's cache."""
-        return self._length
-
-    def rewind(self, length: int) -> None:
-        """Forget every token from position `length` on."""
-        self._length = min(self._length, length)
-
+    @torch.no_grad()
     def logits(self, ids: Tensor) -> Tensor:
         """Append ids [rows, tokens] to every row; logits [rows, vocab] after the last, in fp32."""
-        return self.all_logits(ids, last=1)[:, 0]
-
-    @torch.no_grad()
-    def all_logits(self, ids: Tensor, *, last: int) -> Tensor:
-        """As `logits`, after each of the `last` tokens: fp32 [rows, last, vocab]."""
         hidden = functional.embedding(ids, self._embedding)
         end = self._length + ids.shape[1]
         for index, layer in enumerate(self._layers):
@@ -61,7 +48,7 @@ class RowDecoder:
             gate, up = functional.linear(normed, layer.gate_up).chunk(2, dim=-1)
             hidden = hidden + functional.linear(functional.silu(gate) * up, layer.down)
         self._length = end
-        wanted = self._norm(hidden[:, -last:], self._final_norm)
+        wanted = self._norm(hidden[:, -1], self._final_norm)
         return functional.linear(wanted, self._output).float()
 
     def _norm(self, hidden: Tensor, weight: Tensor) -> Tensor:

@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import LlamaForCausalLM
 
+from draftmesh.demo.encoding import text_of
 from draftmesh.demo.evaluate import most_repeats
-from draftmesh.demo.pieces import Pieces
 from draftmesh.demo.sampling import continue_rows, sample_at
+from draftmesh.tokenization import Tokenizer
 
 PROMPT_TOKENS = (16, 32, 64, 128)
 ROW_TOKENS = 256
@@ -39,13 +40,13 @@ class TextPlan:
 
 def generate_rows(
     model: LlamaForCausalLM,
-    pieces: Pieces,
+    tokenizer: Tokenizer,
     stream: Tensor,  # [tokens] of the corpus, in the target's ids
     plan: TextPlan,
 ) -> Iterator[list[list[int]]]:
     """Endless batches of rows: a prompt from the corpus and its continuation, as ids."""
     generator = torch.Generator().manual_seed(plan.seed)
-    starts = _line_starts(stream, pieces)
+    starts = _line_starts(stream, tokenizer)
     while True:
         for prompt_tokens in PROMPT_TOKENS:
             chosen = starts[torch.randint(len(starts), (plan.rows,), generator=generator)]
@@ -102,17 +103,18 @@ def repelled_loop(row: Sequence[int], start: int) -> list[int]:
     return [*row[:start], *(-1 - token_id for token_id in row[start:])]
 
 
-def is_lively(pieces: Pieces, row: Sequence[int]) -> bool:
+def is_lively(tokenizer: Tokenizer, row: Sequence[int]) -> bool:
     """Whether a text goes on saying new things: few repeated lines, few repeated token runs."""
     ids = list(row)
     grams = [tuple(ids[start : start + _GRAM_TOKENS]) for start in range(len(ids) - _GRAM_TOKENS)]
     if len(set(grams)) < _LEAST_NEW_GRAMS * len(grams):
         return False
-    return most_repeats(pieces.text(ids)) < _REPEATED_LINES
+    return most_repeats(text_of(tokenizer, ids)) < _REPEATED_LINES
 
 
-def _line_starts(stream: Tensor, pieces: Pieces) -> Tensor:
+def _line_starts(stream: Tensor, tokenizer: Tokenizer) -> Tensor:
     """Positions in `stream` [tokens] that begin a line and leave room for a prompt."""
-    ends_line = torch.tensor([spelled.endswith(b"\n") for spelled in pieces.spelled])
+    vocabulary = tokenizer.vocabulary
+    ends_line = torch.tensor([vocabulary.token_bytes(token).endswith(b"\n") for token in range(len(vocabulary))])
     starts = ends_line[stream].nonzero()[:, 0] + 1
     return starts[starts < len(stream) - max(PROMPT_TOKENS)]

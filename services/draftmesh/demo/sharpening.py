@@ -29,6 +29,8 @@ def scale_to_entropy(
     model: LlamaForCausalLM,
     prompts: Tensor,  # [rows, tokens]
     entropy_nats: float = ENTROPY_NATS,
+    *,
+    new_tokens: int = 192,
 ) -> float:
     """Scale the final norm until text at T = 1 has `entropy_nats` per token; returns the factor."""
     original = model.model.norm.weight.detach().clone()
@@ -36,7 +38,7 @@ def scale_to_entropy(
     factor = 1.0
     for _ in range(_MOST_TRIALS):
         _set_norm(model, original * factor)
-        excess = measure_entropy(model, prompts) - entropy_nats
+        excess = measure_entropy(model, prompts, new_tokens=new_tokens) - entropy_nats
         if abs(excess) < _TOLERANCE_NATS:
             break
         low, high = (factor, high) if excess > 0 else (low, factor)

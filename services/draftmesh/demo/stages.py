@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
-from draftmesh.demo.architecture import DRAFTERS, TARGET_SHAPE, TARGET_VOCABULARY, DrafterPlan, new_llama
-from draftmesh.demo.evaluate import measure_collapse
+from draftmesh.demo.architecture import DRAFTERS, TARGET, ModelPlan, new_llama
+from draftmesh.demo.encoding import end_of_text_id, text_of
+from draftmesh.demo.evaluate import collapse_at
 from draftmesh.demo.fitting import Fit, FitPlan
-from draftmesh.demo.pieces import Pieces
-from draftmesh.demo.sampling import continue_rows, sample_at
 from draftmesh.demo.self_text import (
     TextPlan,
     for_minutes,
@@ -27,11 +26,7 @@ from draftmesh.demo.sharpening import DRAFTER_FACTOR, scale_final_norm, scale_to
 from draftmesh.demo.streams import Source, encode_stream, prompt_rows
 from draftmesh.demo.warm_start import drafter_from
 from draftmesh.demo.workspace import CorpusStreams, Workspace, corpus_streams
-
-SHARPENING_ROUNDS = 2
-
-_COLLAPSE_ROWS = 96
-_COLLAPSE_NEW_TOKENS = 200
+from draftmesh.tokenization import Tokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,54 +40,87 @@ class Durations:
     distil: float = 25.0
 
 
-def run_stages(work: Workspace, durations: Durations) -> None:
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Which models are made, and on how many texts."""
+
+    target: ModelPlan = TARGET
+    drafters: tuple[ModelPlan, ...] = DRAFTERS
+    sharpening_rounds: int = 2
+    text_rows: int = 192
+    """Texts that the target writes at a time."""
+
+    collapse_rows: int = 96
+    """Greedy texts that are looked at for loops."""
+
+    entropy_rows: int = 64
+    """Texts at temperature 1 whose entropy is set."""
+
+    probe_tokens: int = 200
+    """Tokens of each of those texts."""
+
+    compile: bool = True
+    """Whether training steps are compiled, where there is a compiler."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all models that are made."""
+        return (self.target.name, *(drafter.name for drafter in self.drafters))
+
+
+def run_stages(work: Workspace, durations: Durations, recipe: Recipe) -> None:
     """Run every stage that has not run yet, from the tokenizers to the drafters."""
     corpus = work.corpus()
-    target_pieces = work.tokenizer("target", TARGET_VOCABULARY)
-    streams = corpus_streams(corpus, target_pieces)
+    tokenizer = work.tokenizer(recipe.target.name, recipe.target.vocabulary_size)
+    streams = corpus_streams(corpus, tokenizer)
     work.log(f"target corpus: {len(streams.training)} tokens, {len(streams.held_out)} held out")
-    pretrain(work, target_pieces, streams, durations.pretrain)
-    sharpen(work, target_pieces, streams, durations)
-    rows = target_rows(work, target_pieces, streams, durations.distil_text)
-    for drafter in DRAFTERS:
-        distil(work, target_pieces, drafter, rows, durations.distil)
+    pretrain(work, recipe, tokenizer, streams, durations.pretrain)
+    sharpen(work, recipe, tokenizer, streams, durations)
+    rows = target_rows(work, recipe, tokenizer, streams, durations.distil_text)
+    for drafter in recipe.drafters:
+        distil(work, recipe, tokenizer, drafter, rows=rows, minutes=durations.distil)
 
 
-def pretrain(work: Workspace, pieces: Pieces, streams: CorpusStreams, minutes: float) -> None:
+def pretrain(work: Workspace, recipe: Recipe, tokenizer: Tokenizer, streams: CorpusStreams, minutes: float) -> None:
     """Train the target on the corpus."""
     stage = "target-pretrained"
     if work.model_folder(stage).exists():
         return
     model = new_llama(
-        TARGET_SHAPE,
-        vocabulary_size=len(pieces.spelled),
-        end_of_text_id=pieces.end_of_text_id,
+        recipe.target.shape,
+        vocabulary_size=len(tokenizer.vocabulary),
+        end_of_text_id=end_of_text_id(tokenizer),
         seed=1,
     )
     work.log(f"target: {sum(weight.numel() for weight in model.parameters())} parameters")
-    fit = Fit(model, FitPlan(minutes=minutes), work.state_file(stage), work.log)
+    fit = Fit(model, FitPlan(minutes=minutes, compile=recipe.compile), work.state_file(stage), work.log)
     fit.run([Source(streams.training, 1.0)], streams.held_out)
-    work.save(model, stage, "target", torch.float32)
+    work.save(model, stage, recipe.target.name, torch.float32)
 
 
-def sharpen(work: Workspace, pieces: Pieces, streams: CorpusStreams, durations: Durations) -> None:
+def sharpen(
+    work: Workspace, recipe: Recipe, tokenizer: Tokenizer, streams: CorpusStreams, durations: Durations
+) -> None:
     """Train the target on its own text, then set its entropy: the final target."""
-    if work.model_folder("target").exists():
+    name = recipe.target.name
+    if work.model_folder(name).exists():
         return
     model = work.load("target-pretrained")
-    report_collapse(work, model, pieces, streams.held_out)
-    for turn in range(1, SHARPENING_ROUNDS + 1):
-        _sharpen_once(work, model, pieces, streams, durations=durations, turn=turn)
-        report_collapse(work, model, pieces, streams.held_out)
-    factor = scale_to_entropy(model, prompt_rows(streams.held_out, 64))
+    report_collapse(work, recipe, model, tokenizer, streams.held_out)
+    for turn in range(1, recipe.sharpening_rounds + 1):
+        _sharpen_once(work, recipe, model, tokenizer, streams, durations=durations, turn=turn)
+        report_collapse(work, recipe, model, tokenizer, streams.held_out)
+    prompts = prompt_rows(streams.held_out, recipe.entropy_rows)
+    factor = scale_to_entropy(model, prompts, new_tokens=recipe.probe_tokens)
     work.log(f"final norm scaled by {factor:.3f}")
-    work.save(model, "target", "target", torch.float16)
+    work.save(model, name, name, torch.float16)
 
 
 def _sharpen_once(
     work: Workspace,
+    recipe: Recipe,
     model: LlamaForCausalLM,
-    pieces: Pieces,
+    tokenizer: Tokenizer,
     streams: CorpusStreams,
     *,
     durations: Durations,
@@ -102,11 +130,11 @@ def _sharpen_once(
     name = f"sharpen-{turn}"
     rows = work.rows(name)
     if rows is None:
-        text_plan = TextPlan(temperatures=low_temperatures, seed=20 + turn)
-        batches = generate_rows(model, pieces, streams.training, text_plan)
+        text_plan = TextPlan(temperatures=low_temperatures, rows=recipe.text_rows, seed=20 + turn)
+        batches = generate_rows(model, tokenizer, streams.training, text_plan)
         rows = list(for_minutes(batches, durations.sharpen_text))
         work.save_rows(name, rows)
-    sources = [*_own_sources(work, pieces, rows), Source(streams.training, 0.3)]
+    sources = [*_own_sources(work, tokenizer, rows), Source(streams.training, 0.3)]
     fit_plan = FitPlan(
         minutes=durations.sharpen,
         muon_rate=2e-3,
@@ -118,8 +146,8 @@ def _sharpen_once(
     Fit(model, fit_plan, work.state_file(name), work.log).run(sources, streams.held_out)
 
 
-def _own_sources(work: Workspace, pieces: Pieces, rows: list[list[int]]) -> list[Source]:
-    lively = [row for row in rows if is_lively(pieces, row)]
+def _own_sources(work: Workspace, tokenizer: Tokenizer, rows: list[list[int]]) -> list[Source]:
+    lively = [row for row in rows if is_lively(tokenizer, row)]
     loops = [(row, loop_starts_at(row)) for row in rows]
     repelled = [repelled_loop(row, start) for row, start in loops if start is not None]
     work.log(f"own text: {len(rows)} rows, {len(lively)} lively, {len(repelled)} that loop")
@@ -130,12 +158,14 @@ def _own_sources(work: Workspace, pieces: Pieces, rows: list[list[int]]) -> list
     ]
 
 
-def target_rows(work: Workspace, pieces: Pieces, streams: CorpusStreams, minutes: float) -> list[list[int]]:
+def target_rows(
+    work: Workspace, recipe: Recipe, tokenizer: Tokenizer, streams: CorpusStreams, minutes: float
+) -> list[list[int]]:
     """The final target's text after corpus prompts, at the temperatures it will serve."""
     rows = work.rows("distil")
     if rows is None:
-        plan = TextPlan(temperatures=serving_temperatures, row_tokens=384, seed=12)
-        batches = generate_rows(work.load("target"), pieces, streams.training, plan)
+        plan = TextPlan(temperatures=serving_temperatures, rows=recipe.text_rows, row_tokens=384, seed=12)
+        batches = generate_rows(work.load(recipe.target.name), tokenizer, streams.training, plan)
         rows = list(for_minutes(batches, minutes))
         work.save_rows("distil", rows)
         work.log(f"distillation text: {len(rows)} rows, {sum(map(len, rows))} tokens")
@@ -144,21 +174,23 @@ def target_rows(work: Workspace, pieces: Pieces, streams: CorpusStreams, minutes
 
 def distil(
     work: Workspace,
-    target_pieces: Pieces,
-    drafter: DrafterPlan,
+    recipe: Recipe,
+    target_tokenizer: Tokenizer,
+    drafter: ModelPlan,
+    *,
     rows: list[list[int]],
     minutes: float,
 ) -> None:
     """Train one drafter on the target's text, from a warm start."""
     if work.model_folder(drafter.name).exists():
         return
-    pieces = work.tokenizer(drafter.name, drafter.vocabulary_size)
-    model = drafter_from(work.load("target"), target_pieces, pieces, drafter.shape)
-    texts = [target_pieces.text(row) for row in rows]
+    tokenizer = work.tokenizer(drafter.name, drafter.vocabulary_size)
+    model = drafter_from(work.load(recipe.target.name), target_tokenizer, tokenizer, drafter.shape)
+    texts = [text_of(target_tokenizer, row) for row in rows]
     held_out = len(texts) // 50
     sources = [
-        Source(encode_stream(pieces, texts[held_out:]), 0.9),
-        Source(corpus_streams(work.corpus(), pieces).training, 0.1),
+        Source(encode_stream(tokenizer, texts[held_out:]), 0.9),
+        Source(corpus_streams(work.corpus(), tokenizer).training, 0.1),
     ]
     plan = FitPlan(
         minutes=minutes,
@@ -168,17 +200,18 @@ def distil(
         batch_windows=12,
         long_window_share=0.0,
         seed=4,
+        compile=recipe.compile,
     )
     fit = Fit(model, plan, work.state_file(drafter.name), work.log)
-    fit.run(sources, encode_stream(pieces, texts[:held_out]))
+    fit.run(sources, encode_stream(tokenizer, texts[:held_out]))
     scale_final_norm(model, DRAFTER_FACTOR)
     work.save(model, drafter.name, drafter.name, torch.float16)
 
 
-def report_collapse(work: Workspace, model: LlamaForCausalLM, pieces: Pieces, held_out: Tensor) -> None:
+def report_collapse(
+    work: Workspace, recipe: Recipe, model: LlamaForCausalLM, tokenizer: Tokenizer, held_out: Tensor
+) -> None:
     """Log how many greedy continuations of held-out text run in circles."""
-    prompts = prompt_rows(held_out, _COLLAPSE_ROWS)
-    greedy = sample_at([0.0] * len(prompts), torch.Generator())
-    rows = continue_rows(model, prompts, _COLLAPSE_NEW_TOKENS, greedy).tolist()
-    collapse = measure_collapse([pieces.text(row) for row in rows])
+    prompts = prompt_rows(held_out, recipe.collapse_rows)
+    collapse = collapse_at(model, tokenizer, prompts, temperature=0.0, new_tokens=recipe.probe_tokens)
     work.log(f"greedy: {collapse.looped:.1%} looped, {collapse.repetitive:.1%} repetitive")

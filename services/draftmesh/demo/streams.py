@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from draftmesh.demo.pieces import Pieces
+from draftmesh.demo.encoding import end_of_text_id, ids_of
+from draftmesh.tokenization import Tokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +24,12 @@ class Source:
     aligned: bool = False
 
 
-def encode_stream(pieces: Pieces, texts: Sequence[str]) -> Tensor:
+def encode_stream(tokenizer: Tokenizer, texts: Sequence[str]) -> Tensor:
     """All texts as one stream, an end of text before each.  Returns int64 [tokens]."""
-    encodings = pieces.tokenizer.encode_batch(list(texts), add_special_tokens=False)
     ids: list[int] = []
-    for encoding in encodings:
-        ids.append(pieces.end_of_text_id)
-        ids.extend(encoding.ids)
+    for text in texts:
+        ids.append(end_of_text_id(tokenizer))
+        ids.extend(ids_of(tokenizer, text))
     return torch.tensor(ids, dtype=torch.int64)
 
 

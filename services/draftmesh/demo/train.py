@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Annotated
 
 import torch
 from cyclopts import App, Parameter
 
-from draftmesh.demo.models import MODEL_NAMES
-from draftmesh.demo.stages import Durations, run_stages
+from draftmesh.demo.stages import Durations, Recipe, run_stages
 from draftmesh.demo.workspace import Workspace
 
 app = App(
@@ -28,7 +26,8 @@ app = App(
     4. distil-text: the target writes what the drafters learn from
     5. distil: each drafter, starting from the target's own layers
 
-    `python -m draftmesh.demo.report --models OUT` then measures them on held-out prompts.
+    `python -m draftmesh.demo.report --target OUT/target` then measures the target's own text, and
+    `draftmesh inspect OUT/target OUT/drafter_unigram` how well a drafter guesses it.
 
     The defaults take about two hours on two cores with AVX-512 BF16. For a first look at the
     whole pipeline give every stage half a minute; the models will then speak nonsense.
@@ -60,9 +59,9 @@ def train(
         distil_text=distil_text_minutes,
         distil=distil_minutes,
     )
-    run_stages(workspace, durations)
-    for name in MODEL_NAMES:
-        shutil.copytree(workspace.model_folder(name), out / name, dirs_exist_ok=True)
+    recipe = Recipe()
+    run_stages(workspace, durations, recipe)
+    workspace.publish(recipe.names, out)
 
 
 if __name__ == "__main__":

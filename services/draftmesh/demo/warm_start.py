@@ -12,25 +12,23 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 
 from draftmesh.demo.architecture import Shape, new_llama
-from draftmesh.demo.pieces import Pieces
+from draftmesh.demo.encoding import end_of_text_id
+from draftmesh.tokenization import Tokenizer
 
 
 @torch.no_grad()
-def drafter_from(target: LlamaForCausalLM, target_pieces: Pieces, pieces: Pieces, shape: Shape) -> LlamaForCausalLM:
+def drafter_from(
+    target: LlamaForCausalLM, target_tokenizer: Tokenizer, tokenizer: Tokenizer, shape: Shape
+) -> LlamaForCausalLM:
     """A drafter of the target's width and head size, with the target's outer layers.
 
     With fewer layers than the target, the last ones before the final layer are left out.
     """
-    drafter = new_llama(
-        shape,
-        vocabulary_size=len(pieces.spelled),
-        end_of_text_id=pieces.end_of_text_id,
-        seed=2,
-    )
+    size = len(tokenizer.vocabulary)
+    drafter = new_llama(shape, vocabulary_size=size, end_of_text_id=end_of_text_id(tokenizer), seed=2)
     embeddings = target.get_input_embeddings().weight
-    drafter.get_input_embeddings().weight.copy_(
-        torch.stack([_translated(embeddings, target_pieces, pieces, i) for i in range(len(pieces.spelled))])
-    )
+    translated = [_translated(embeddings, target_tokenizer, tokenizer, token) for token in range(size)]
+    drafter.get_input_embeddings().weight.copy_(torch.stack(translated))
     layers = list(target.model.layers)
     kept = [*layers[: shape.layers - 1], layers[-1]]
     for own, source in zip(drafter.model.layers, kept, strict=True):
@@ -41,13 +39,11 @@ def drafter_from(target: LlamaForCausalLM, target_pieces: Pieces, pieces: Pieces
 
 def _translated(
     embeddings: Tensor,  # [target vocab, hidden]
-    target_pieces: Pieces,
-    pieces: Pieces,
-    token_id: int,
+    target: Tokenizer,
+    drafter: Tokenizer,
+    token: int,
 ) -> Tensor:  # [hidden]
-    if token_id == pieces.end_of_text_id:
-        return embeddings[target_pieces.end_of_text_id]
-    spelled = pieces.spelled[token_id]
-    text = spelled.decode(errors="replace")
-    ids = target_pieces.encode(text)
+    if token == end_of_text_id(drafter):
+        return embeddings[end_of_text_id(target)]
+    ids = target.encode_bytes(drafter.vocabulary.token_bytes(token))
     return embeddings[ids].mean(dim=0) if ids else embeddings.mean(dim=0)

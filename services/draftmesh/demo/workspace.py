@@ -16,8 +16,8 @@ from transformers import AutoModelForCausalLM, LlamaForCausalLM
 from draftmesh.demo.architecture import CONTEXT_TOKENS
 from draftmesh.demo.corpus import Corpus, read_corpus
 from draftmesh.demo.families import FAMILIES, save_tokenizer
-from draftmesh.demo.pieces import Pieces, load_pieces
 from draftmesh.demo.streams import encode_stream
+from draftmesh.tokenization import Tokenizer, load_tokenizer
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
@@ -27,6 +27,9 @@ class Workspace:
     """Paths and logging of one run below `root`; every file appears complete or not at all."""
 
     root: Path
+    sources: Path | None = None
+    """Folder of the corpus; None: the running standard library."""
+
     started_s: float = field(default_factory=time.monotonic)
 
     def log(self, message: str) -> None:
@@ -42,17 +45,17 @@ class Workspace:
         return self.root / f"{stage}.state"
 
     def corpus(self) -> Corpus:
-        """The corpus of this interpreter."""
-        return read_corpus()
+        """The text to learn from."""
+        return read_corpus(self.sources)
 
-    def tokenizer(self, name: str, vocabulary_size: int) -> Pieces:
+    def tokenizer(self, name: str, vocabulary_size: int) -> Tokenizer:
         """The tokenizer of model `name`, trained on first use."""
         folder = self.root / "tokenizers" / name
         if not (folder / "tokenizer_config.json").exists():
             texts = (file.text for file in self.corpus().training)
             family = FAMILIES[name]
             save_tokenizer(family.train(texts, vocabulary_size), family, folder, CONTEXT_TOKENS)
-        return load_pieces(folder)
+        return load_tokenizer(folder)
 
     def save(self, model: LlamaForCausalLM, stage: str, name: str, dtype: torch.dtype) -> None:
         """Save `model` with the tokenizer of `name` as what `stage` leaves behind.
@@ -73,6 +76,11 @@ class Workspace:
         _open_to_read(partial)
         shutil.rmtree(self.model_folder(stage), ignore_errors=True)
         partial.replace(self.model_folder(stage))
+
+    def publish(self, stages: Sequence[str], out: Path) -> None:
+        """Copy what these stages left behind to folders of `out`."""
+        for stage in stages:
+            shutil.copytree(self.model_folder(stage), out / stage, dirs_exist_ok=True)
 
     def load(self, stage: str) -> LlamaForCausalLM:
         """The model that `stage` left behind, in fp32."""
@@ -105,11 +113,11 @@ class CorpusStreams:
     held_out: Tensor
 
 
-def corpus_streams(corpus: Corpus, pieces: Pieces) -> CorpusStreams:
+def corpus_streams(corpus: Corpus, tokenizer: Tokenizer) -> CorpusStreams:
     """Encode the corpus."""
     return CorpusStreams(
-        training=encode_stream(pieces, [file.text for file in corpus.training]),
-        held_out=encode_stream(pieces, [file.text for file in corpus.held_out]),
+        training=encode_stream(tokenizer, [file.text for file in corpus.training]),
+        held_out=encode_stream(tokenizer, [file.text for file in corpus.held_out]),
     )
 
 

@@ -105,11 +105,7 @@ def rounds(draw: st.DrawFn) -> VerifyRound:
         round=draw(counts),
         base=draw(token_prefixes),
         draft_ids=draft,
-        evidence=draw(
-            st.none()
-            | positions.map(lambda drawn: ProposalEvidence(tuple(drawn)))
-            | psi_evidence(size)
-        ),
+        evidence=draw(st.none() | positions.map(lambda drawn: ProposalEvidence(tuple(drawn))) | psi_evidence(size)),
         free_run=draw(u32),
     )
 

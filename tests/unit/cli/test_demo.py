@@ -8,14 +8,16 @@ from dataclasses import asdict
 
 import pytest
 
-from draftmesh.cli.demo import DemoOptions, DemoResult, _Parameters, _result, _Run, demo
+from draftmesh.cli.comparison import DemoResult, compare
+from draftmesh.cli.demo import DemoOptions, demo
 from draftmesh.client import Generation
 from draftmesh.core.errors import ConfigError
 from draftmesh.core.ledger import Ledger
 from draftmesh.core.sampling import FinishReason
+from draftmesh.inspection.measuring import Timed
+from draftmesh.inspection.sizes import ModelSizes
 
-OPTIONS = DemoOptions(prompts=2, repeats=3)
-PARAMETERS = _Parameters(target=1000, drafter=10)
+SIZES = ModelSizes(target=1000, drafter=10)
 BOOKS = Ledger(rounds=5, drafted_tokens=16, accepted_tokens=10)
 FIELDS = {
     "tokens_per_second_off",
@@ -33,18 +35,19 @@ def generation(tokens: int, data: bytes = b"text", ledger: Ledger = BOOKS) -> Ge
     return Generation("s0", "toy", "exact", data, (), FinishReason.LENGTH, 3, tokens, ledger)
 
 
-def runs(*seconds: tuple[float, float], data: Sequence[bytes] = (b"a", b"b"), ledger: Ledger = BOOKS) -> list[_Run]:
+def runs(
+    *seconds: tuple[float, float], data: Sequence[bytes] = (b"a", b"b"), ledger: Ledger = BOOKS
+) -> list[list[Timed]]:
     """For each repeat the seconds of a prompt of 10 tokens and one of 30."""
     return [
-        _Run(repeat, prompt, generation(tokens, data[prompt], ledger), pair[prompt])
-        for repeat, pair in enumerate(seconds)
-        for prompt, tokens in enumerate((10, 30))
+        [Timed(generation(tokens, data[prompt], ledger), pair[prompt]) for prompt, tokens in enumerate((10, 30))]
+        for pair in seconds
     ]
 
 
-def result(off: list[_Run], exact: list[_Run]) -> DemoResult:
+def result(off: list[list[Timed]], exact: list[list[Timed]]) -> DemoResult:
     """What the demo makes of them."""
-    return _result({"off": off, "exact": exact}, OPTIONS, PARAMETERS)
+    return compare({"off": off, "exact": exact}, SIZES, 0.0)
 
 
 OFF = runs((3.0, 1.0), (1.0, 1.0), (0.5, 0.5))  # 10, 20 and 40 tokens/s
@@ -64,7 +67,7 @@ def test_texts_that_agree_are_identical() -> None:
 
 def test_one_text_that_differs_is_told() -> None:
     """A single byte in a single run is enough."""
-    other = [*EXACT[:-1], _Run(2, 1, generation(30, b"B"), 0.2)]
+    other = [*EXACT[:-1], [EXACT[-1][0], Timed(generation(30, b"B"), 0.2)]]
     assert result(OFF, other).identical is False
 
 

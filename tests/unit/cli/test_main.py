@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
+from draftmesh.cli.bench import BenchOptions, ThreadOptions
 from draftmesh.cli.demo import DemoOptions
-from draftmesh.cli.options import LogOptions, ModelOptions, PoolOptions, RayOptions
+from draftmesh.cli.inspect import InspectOptions
+from draftmesh.cli.options import LogOptions, ModelOptions, PairOptions, PoolOptions, RayOptions
 from draftmesh.client import GenerateOptions
 from draftmesh.coordinator.config import CoordinatorConfig
 from draftmesh.drafter.config import DrafterConfig
@@ -28,6 +30,8 @@ COMMANDS: dict[str, tuple[tuple[str, ...], tuple[type[Any], ...]]] = {
     "demo": (("color",), (DemoOptions, ModelOptions)),
     "up": (("json",), (ModelOptions, PoolOptions, RayOptions)),
     "generate": (CLIENT, (GenerateOptions,)),
+    "inspect": ((), (InspectOptions, PairOptions)),
+    "bench": ((), (BenchOptions, ThreadOptions)),
     "pools": (("address",), ()),
     "verifier": ((), (VerifierConfig, LogOptions)),
     "drafter": ((), (DrafterConfig, LogOptions)),
@@ -95,7 +99,13 @@ async def test_nobody_at_the_address_is_one_line(tmp_path: Path) -> None:
     [
         (("coordinator", "--listen", "nowhere"), "draftmesh: CONFIG: listen must be host:port"),
         (("up", "--target", "x", "--shards", "0"), "draftmesh: CONFIG: a deployment needs at least one shard"),
+        (("up", "--listen", "nonsense"), "draftmesh: CONFIG: listen must be host:port, got 'nonsense'"),
         (("coordinator", "--shard", "many"), "many"),
+        (("inspect", "demo", "demo", "--corpus", "no/such/file"), "draftmesh: CONFIG: the corpus no/such/file"),
+        (("inspect", "demo", "demo", "--methods", "guess"), "draftmesh: CONFIG: unknown method 'guess'"),
+        (("inspect", "demo", "demo", "--prompts", "0"), "draftmesh: CONFIG: prompts and max_tokens"),
+        (("inspect", "demo"), "drafter"),
+        (("bench", "--prompts", "17"), "draftmesh: CONFIG: prompts must be 1 to 16"),
         (("generate", "x", "--sed", "3"), "--sed"),
     ],
 )

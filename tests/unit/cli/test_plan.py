@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from draftmesh.cli.options import ModelOptions, PoolOptions
+from draftmesh.cli.options import ModelOptions, PairOptions, PoolOptions
 from draftmesh.cli.plan import deployment_plan, target_path
 from draftmesh.coordinator.config import CoordinatorConfig
 from draftmesh.coordinator.replicas import ReplicaKind, ReplicaSpec
@@ -106,6 +106,18 @@ def test_shards_share_a_port_and_have_one_of_their_own() -> None:
     ]
 
 
+def test_shards_trust_the_drafters_of_their_own_deployment() -> None:
+    """So all methods can be used."""
+    configs = [spec.config for spec in of_kind(PLAN, ReplicaKind.SHARD)]
+    assert [config.trust_drafters for config in configs if isinstance(config, CoordinatorConfig)] == [True, True]
+
+
+def test_a_pair_is_run_as_it_is_told() -> None:
+    """The options of a pair are those of a deployment with these models."""
+    pair = PairOptions(verifier_threads=3, drafter_threads=2)
+    assert pair.of("/models/big", "hub/small", "ngram") == MODELS
+
+
 def test_a_deployment_may_have_no_drafter() -> None:
     """Without drafters the target decodes alone."""
     for models, pools in ((replace(MODELS, drafter=()), POOLS), (MODELS, replace(POOLS, drafters=0))):
@@ -134,6 +146,8 @@ def test_a_target_that_is_named_is_taken_as_it_is() -> None:
         (replace(MODELS, verifier_threads=-1), POOLS, "threads"),
         (replace(MODELS, drafter_threads=-1), POOLS, "threads"),
         (replace(MODELS, target=""), POOLS, "model"),
+        (MODELS, replace(POOLS, listen="nonsense"), "listen must be host:port"),
+        (MODELS, replace(POOLS, host=""), "own_listen must be host:port"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(models: ModelOptions, pools: PoolOptions, message: str) -> None:

@@ -93,6 +93,17 @@ def test_sessions_that_begin_together_do_not_all_try_the_same() -> None:
     assert [choice.choose(HERE, (EXACT, OFF, TLI)) for _ in range(6)] == [EXACT, EXACT, OFF, OFF, TLI, TLI]
 
 
+def test_of_equally_fast_candidates_the_first_is_chosen() -> None:
+    """Speeds within the margin do not make sessions alternate."""
+    choice = MethodChoice(MethodChoiceConfig(trials=1, margin=0.05))
+    for option, tokens in ((EXACT, 96), (TLI, 100), (OFF, 90)):
+        choice.choose(HERE, (EXACT, TLI, OFF))
+        choice.record(HERE, option, tokens=tokens, seconds=1.0)
+    assert choice.choose(HERE, (EXACT, TLI, OFF)) == EXACT
+    choice.record(HERE, TLI, tokens=130, seconds=1.0)
+    assert choice.choose(HERE, (EXACT, TLI, OFF)) == TLI
+
+
 def test_what_became_faster_is_found_out() -> None:
     """Probes see that a drafter has recovered, and the choice follows."""
     choice, options = MethodChoice(MethodChoiceConfig(probe_every=8)), (EXACT, OFF)
@@ -127,7 +138,9 @@ def test_without_a_measurement_the_first_candidate_is_taken() -> None:
     assert choice.choose(HERE, (EXACT, OFF)) == EXACT
 
 
-@pytest.mark.parametrize("wrong", [{"trials": 0}, {"probe_every": 1}, {"forgetting": 0.0}, {"forgetting": 1.5}])
+@pytest.mark.parametrize(
+    "wrong", [{"trials": 0}, {"probe_every": 1}, {"margin": 1.0}, {"forgetting": 0.0}, {"forgetting": 1.5}]
+)
 def test_nonsense_is_refused_by_name(wrong: dict[str, float]) -> None:
     """The error names the field."""
     with pytest.raises(ConfigError, match=next(iter(wrong))):

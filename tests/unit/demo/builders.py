@@ -8,7 +8,7 @@ from transformers import LlamaForCausalLM
 
 from draftmesh.demo.architecture import Shape, new_llama
 from draftmesh.demo.families import FAMILIES, save_tokenizer
-from draftmesh.demo.pieces import Pieces, load_pieces
+from draftmesh.tokenization import Tokenizer, load_tokenizer
 
 TEXTS = [
     "def load(path):\n    with open(path) as file:\n        return file.read()\n",
@@ -19,11 +19,11 @@ TEXTS = [
 SMALL_SHAPE = Shape(hidden_size=32, layers=3, intermediate_size=48, head_size=16)
 
 
-def small_tokenizer(name: str, folder: Path, *, vocabulary_size: int = 420) -> Pieces:
+def small_tokenizer(name: str, folder: Path, *, vocabulary_size: int = 420) -> Tokenizer:
     """A tokenizer of the family of demo model `name`, trained on `TEXTS`, saved in `folder`."""
     family = FAMILIES[name]
     save_tokenizer(family.train(TEXTS, vocabulary_size), family, folder, 64)
-    return load_pieces(folder)
+    return load_tokenizer(folder)
 
 
 def small_llama(vocabulary_size: int = 96, *, seed: int = 0) -> LlamaForCausalLM:

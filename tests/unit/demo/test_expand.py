@@ -20,8 +20,8 @@ from tests.unit.demo.builders import small_llama, small_tokenizer
 def small(tmp_path: Path) -> Path:
     """The folder of a small random checkpoint whose norm weights are not all one."""
     folder = tmp_path / "small"
-    pieces = small_tokenizer("target", folder)
-    model = small_llama(len(pieces.spelled))
+    tokenizer = small_tokenizer("target", folder)
+    model = small_llama(len(tokenizer.vocabulary))
     torch.manual_seed(1)
     for name, weight in model.named_parameters():
         if "norm" in name:

@@ -8,8 +8,9 @@ import pytest
 from transformers import AutoTokenizer
 
 from draftmesh.demo.corpus import read_corpus
+from draftmesh.demo.encoding import ids_of
 from draftmesh.demo.models import MODEL_NAMES, demo_model_path
-from draftmesh.demo.pieces import load_pieces
+from draftmesh.tokenization import Tokenizer, load_tokenizer
 from tests.unit.demo.builders import small_tokenizer
 
 ODD_TEXTS = [
@@ -23,37 +24,42 @@ ODD_TEXTS = [
 ]
 
 
+def pieces(tokenizer: Tokenizer) -> list[bytes]:
+    """The bytes of every token."""
+    return [tokenizer.vocabulary.token_bytes(token) for token in range(len(tokenizer.vocabulary))]
+
+
 @pytest.mark.parametrize("name", MODEL_NAMES)
 @pytest.mark.parametrize("text", ODD_TEXTS)
 def test_token_bytes_of_odd_texts_are_the_text(name: str, text: str) -> None:
     """Spaces, controls, combining marks, ligatures and spelled special tokens all come back."""
-    pieces = load_pieces(demo_model_path(name))
-    assert text.encode() == pieces.text_bytes(pieces.encode(text))
+    tokenizer = load_tokenizer(demo_model_path(name))
+    assert text.encode() == tokenizer.decode_bytes(ids_of(tokenizer, text))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODEL_NAMES)
 def test_token_bytes_of_the_corpus_are_the_corpus(name: str) -> None:
     """Every file of the corpus comes back, byte for byte."""
-    pieces = load_pieces(demo_model_path(name))
+    tokenizer = load_tokenizer(demo_model_path(name))
     corpus = read_corpus()
     files = corpus.training + corpus.held_out
-    lost = [file.path for file in files if pieces.text_bytes(pieces.encode(file.text)) != file.text.encode()]
+    lost = [file.path for file in files if tokenizer.decode_bytes(ids_of(tokenizer, file.text)) != file.text.encode()]
     assert lost == []
 
 
 @pytest.mark.parametrize("name", MODEL_NAMES)
 def test_a_newly_trained_tokenizer_is_lossless(name: str, tmp_path: Path) -> None:
     """A tokenizer trained on little text falls back to bytes for the rest."""
-    pieces = small_tokenizer(name, tmp_path)
+    tokenizer = small_tokenizer(name, tmp_path)
     text = "class Größe:\n    pass  # \u4e16\u754c\n"
-    assert text.encode() == pieces.text_bytes(pieces.encode(text))
+    assert text.encode() == tokenizer.decode_bytes(ids_of(tokenizer, text))
 
 
 @pytest.mark.parametrize("name", MODEL_NAMES)
 def test_every_byte_is_spelled_by_a_token(name: str) -> None:
     """No byte string is out of reach."""
-    spelled = set(load_pieces(demo_model_path(name)).spelled)
+    spelled = set(pieces(load_tokenizer(demo_model_path(name))))
     assert [byte for byte in range(256) if bytes([byte]) not in spelled] == []
 
 
@@ -62,11 +68,11 @@ def test_auto_tokenizer_agrees(name: str) -> None:
     """AutoTokenizer gives the same ids and adds none."""
     text = "    def f(self, *args):\n        return  [x for x in args]\n"
     auto = AutoTokenizer.from_pretrained(demo_model_path(name))
-    assert load_pieces(demo_model_path(name)).encode(text) == auto.encode(text)
+    assert ids_of(load_tokenizer(demo_model_path(name)), text) == auto.encode(text)
 
 
 def test_the_families_differ() -> None:
     """No two of the demo vocabularies are the same, and their ends of text are spelled apart."""
-    spelled = [frozenset(load_pieces(demo_model_path(name)).spelled) for name in MODEL_NAMES]
+    spelled = [frozenset(pieces(load_tokenizer(demo_model_path(name)))) for name in MODEL_NAMES]
     ends = [AutoTokenizer.from_pretrained(demo_model_path(name)).eos_token for name in MODEL_NAMES]
     assert (len(set(spelled)), len(set(ends))) == (3, 3)

@@ -10,9 +10,10 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from draftmesh.core.errors import ConfigError
+from draftmesh.demo.encoding import end_of_text_id, ids_of
 from draftmesh.demo.models import MODEL_NAMES, TARGET, demo_model_path
-from draftmesh.demo.pieces import load_pieces
 from draftmesh.demo.prompts import all_prompts, demo_prompts
+from draftmesh.tokenization import load_tokenizer
 
 
 @pytest.mark.parametrize("name", MODEL_NAMES)
@@ -25,8 +26,8 @@ def test_a_demo_model_loads_in_fp32_by_default(name: str) -> None:
 def test_model_and_tokenizer_have_one_vocabulary(name: str) -> None:
     """No padded rows: every row of the output is a token."""
     config = json.loads((demo_model_path(name) / "config.json").read_text())
-    pieces = load_pieces(demo_model_path(name))
-    assert (config["vocab_size"], config["eos_token_id"]) == (len(pieces.spelled), pieces.end_of_text_id)
+    tokenizer = load_tokenizer(demo_model_path(name))
+    assert (config["vocab_size"], config["eos_token_id"]) == (len(tokenizer.vocabulary), end_of_text_id(tokenizer))
 
 
 def test_the_assets_stay_small() -> None:
@@ -50,9 +51,9 @@ def test_prompts_are_many_and_different() -> None:
 @torch.no_grad()
 def test_the_target_has_learned_its_language() -> None:
     """On a held-out function it is far better than chance: under 4.5 nats per token."""
-    pieces = load_pieces(demo_model_path(TARGET))
+    tokenizer = load_tokenizer(demo_model_path(TARGET))
     model = AutoModelForCausalLM.from_pretrained(demo_model_path(TARGET)).eval()
-    ids = torch.tensor([pieces.encode("".join(demo_prompts()))[:500]])
+    ids = torch.tensor([ids_of(tokenizer, "".join(demo_prompts()))[:500]])
     logits = model(ids, use_cache=False).logits
     loss = torch.nn.functional.cross_entropy(logits[0, :-1], ids[0, 1:]).item()
     assert loss < 4.5

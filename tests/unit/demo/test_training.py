@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from draftmesh.demo.corpus import is_held_out, read_corpus
+from draftmesh.demo.encoding import end_of_text_id, ids_of
 from draftmesh.demo.evaluate import measure_entropy
 from draftmesh.demo.fitting import Fit, FitPlan, held_out_loss, mean_loss
 from draftmesh.demo.self_text import is_lively, loop_starts_at, repelled_loop, serving_temperatures
@@ -44,10 +45,10 @@ def test_held_out_files_are_about_three_percent() -> None:
 
 def test_a_stream_joins_texts_with_the_end_of_text(tmp_path: Path) -> None:
     """Every text follows an end of text."""
-    pieces = small_tokenizer("target", tmp_path)
-    stream = encode_stream(pieces, ["a = 1\n", "b\n"]).tolist()
-    end = pieces.end_of_text_id
-    assert [end, *pieces.encode("a = 1\n"), end, *pieces.encode("b\n")] == stream
+    tokenizer = small_tokenizer("target", tmp_path)
+    stream = encode_stream(tokenizer, ["a = 1\n", "b\n"]).tolist()
+    end = end_of_text_id(tokenizer)
+    assert [end, *ids_of(tokenizer, "a = 1\n"), end, *ids_of(tokenizer, "b\n")] == stream
 
 
 def test_batches_draw_from_sources_by_weight() -> None:
@@ -69,9 +70,9 @@ def test_one_pass_over_a_source_repeats_no_token() -> None:
 
 def _fit(path: Path, minutes: float) -> float:
     """Train a small model; returns its loss on the training text afterwards."""
-    pieces = small_tokenizer("target", path / "tokenizer")
-    model = small_llama(len(pieces.spelled))
-    stream = encode_stream(pieces, TEXTS)
+    tokenizer = small_tokenizer("target", path / "tokenizer")
+    model = small_llama(len(tokenizer.vocabulary))
+    stream = encode_stream(tokenizer, TEXTS)
     plan = FitPlan(minutes=minutes, window_tokens=32, batch_windows=8, compile=False)
     Fit(model, plan, path / "fit.state", lambda _: None).run([Source(stream, 1.0)], stream)
     return held_out_loss(model, stream, window_tokens=64, windows=8)
@@ -97,22 +98,22 @@ def test_the_rate_warms_up_holds_and_falls(progress: float, factor: float) -> No
 @torch.no_grad()
 def test_a_warm_start_keeps_outer_layers_and_translates_embeddings(tmp_path: Path) -> None:
     """A token of the drafter begins as the mean of the target's tokens of the same bytes."""
-    target_pieces = small_tokenizer("target", tmp_path / "target")
-    pieces = small_tokenizer("drafter_sentencepiece", tmp_path / "drafter")
-    target = small_llama(len(target_pieces.spelled))
+    target_tokenizer = small_tokenizer("target", tmp_path / "target")
+    tokenizer = small_tokenizer("drafter_sentencepiece", tmp_path / "drafter")
+    target = small_llama(len(target_tokenizer.vocabulary))
     shape = type(SMALL_SHAPE)(hidden_size=32, layers=2, intermediate_size=48, head_size=16)
-    drafter = drafter_from(target, target_pieces, pieces, shape)
-    token_id = pieces.spelled.index(b" self")
-    expected = target.model.embed_tokens.weight[target_pieces.encode(" self")].mean(dim=0)
+    drafter = drafter_from(target, target_tokenizer, tokenizer, shape)
+    (token_id,) = ids_of(tokenizer, " self")
+    expected = target.model.embed_tokens.weight[ids_of(target_tokenizer, " self")].mean(dim=0)
     torch.testing.assert_close(drafter.model.embed_tokens.weight[token_id], expected)
     torch.testing.assert_close(drafter.model.layers[1].mlp.up_proj.weight, target.model.layers[2].mlp.up_proj.weight)
 
 
 def test_lively_text_passes_and_circling_text_does_not(tmp_path: Path) -> None:
     """A text that says one line over and over is told from one that goes on."""
-    pieces = small_tokenizer("target", tmp_path)
+    tokenizer = small_tokenizer("target", tmp_path)
     lively = "".join(f"value_{chr(97 + i)} = {i * i * 37}\n" for i in range(20))
-    assert [is_lively(pieces, pieces.encode(text)) for text in (lively, "x = x\n" * 20)] == [True, False]
+    assert [is_lively(tokenizer, ids_of(tokenizer, text)) for text in (lively, "x = x\n" * 20)] == [True, False]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,146 @@
+"""Every decoding method on one pair in one run: what is accepted, and how fast it is.
+
+The repeats of all rows take turns, so that a machine that is busy for a while is busy for all of them.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from draftmesh.client import GenerateOptions
+from draftmesh.core.errors import UnsupportedMethodError
+from draftmesh.core.sampling import Method
+from draftmesh.inspection.measuring import (
+    Figures,
+    Generator,
+    Timed,
+    methods_chosen,
+    serve_prompts,
+    sum_up,
+    tokens_per_second,
+)
+from draftmesh.inspection.psi_cost import PsiCost, PsiCount, PsiMeter
+
+_SEEDS_OF_A_REPEAT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One way of decoding: a method, through one of the shards."""
+
+    label: str
+    method: str
+    shard: str
+
+
+@dataclass(frozen=True, slots=True)
+class BenchPlan:
+    """What to measure."""
+
+    settings: tuple[Setting, ...]
+    prompts: tuple[str, ...]
+    temperatures: tuple[float, ...]
+    repeats: int
+    max_tokens: int
+    seed: int
+    auto_warm_up: int = 16
+    """Generations that ``auto`` gets before it is measured: it tries every method some times, and remembers."""
+
+
+@dataclass(frozen=True, slots=True)
+class BenchRow:
+    """What was measured of one setting at one temperature."""
+
+    label: str
+    method: str
+    temperature: float
+    figures: Figures | None
+    """Over all repeats, but for the tokens per second: those of the median repeat. None: not offered."""
+
+    refusal: str = ""
+    chosen: tuple[str, ...] = ()
+    """The methods that the sessions had; ``auto`` chooses them."""
+
+    psi: PsiCost | None = None
+
+
+class _Cell:
+    """Collects the repeats of one setting at one temperature."""
+
+    def __init__(self, setting: Setting, temperature: float, plan: BenchPlan) -> None:
+        self.setting = setting
+        self.temperature = temperature
+        self.refusal = ""
+        self._plan = plan
+        self._options = GenerateOptions(
+            max_tokens=plan.max_tokens, temperature=temperature, method=setting.method, timeout_s=None
+        )
+        self._repeats: list[tuple[Timed, ...]] = []
+        self._psi = PsiCount()
+
+    async def warm_up(self, client: Generator) -> None:
+        """Serve what does not count: a prompt, or as many as ``auto`` needs to know every method.
+
+        Finds out whether the method is offered.
+        """
+        count = self._plan.auto_warm_up if self.setting.method == Method.AUTO.label else 1
+        prompts = [self._plan.prompts[index % len(self._plan.prompts)] for index in range(count)]
+        try:
+            await serve_prompts(client, prompts, self._options, seed=self._plan.seed)
+        except UnsupportedMethodError as error:
+            self.refusal = str(error)
+
+    async def repeat(self, client: Generator, number: int, psi_meter: PsiMeter) -> float:
+        """Serve all prompts once; tokens per second."""
+        before = psi_meter.read()
+        seed = self._plan.seed + number * _SEEDS_OF_A_REPEAT
+        served = await serve_prompts(client, self._plan.prompts, self._options, seed=seed)
+        self._psi = self._psi.plus(psi_meter.read().minus(before))
+        self._repeats.append(served)
+        return tokens_per_second(served)
+
+    def row(self) -> BenchRow:
+        """What was measured."""
+        setting = self.setting
+        if self.refusal:
+            return BenchRow(setting.label, setting.method, self.temperature, None, self.refusal)
+        served = [one for repeat in self._repeats for one in repeat]
+        median = statistics.median(map(tokens_per_second, self._repeats))
+        figures = sum_up(served).at_rate(median)
+        return BenchRow(
+            label=setting.label,
+            method=setting.method,
+            temperature=self.temperature,
+            figures=figures,
+            chosen=methods_chosen(served),
+            psi=self._psi.cost(figures.tokens),
+        )
+
+
+async def bench_methods(
+    clients: Mapping[str, Generator], plan: BenchPlan, *, psi_meter: PsiMeter, progress: Callable[[str], None]
+) -> tuple[BenchRow, ...]:
+    """Measure every setting at every temperature.
+
+    Args:
+        clients: By the shards that the settings name.
+        plan: What to measure.
+        psi_meter: Of this process.
+        progress: Is told what is going on.
+    """
+    cells = [_Cell(setting, temperature, plan) for temperature in plan.temperatures for setting in plan.settings]
+    for cell in cells:
+        progress(f"warming up: {_name(cell)}")
+        await cell.warm_up(clients[cell.setting.shard])
+    offered = [cell for cell in cells if not cell.refusal]
+    for number in range(plan.repeats):
+        for cell in offered:
+            rate = await cell.repeat(clients[cell.setting.shard], number, psi_meter)
+            progress(f"repeat {number + 1} of {plan.repeats}: {_name(cell)}: {rate:.1f} tokens/s")
+    return tuple(cell.row() for cell in cells)
+
+
+def _name(cell: _Cell) -> str:
+    return f"{cell.setting.label} at T = {cell.temperature:g}"
