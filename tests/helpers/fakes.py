@@ -340,6 +340,7 @@ class FakeDraftStream:
     """One session at a :class:`FakeDrafter`."""
 
     def __init__(self, drafter: FakeDrafter, request: DraftOpen, wire: Wire) -> None:
+        self.drafter_digest = drafter.digest
         self._drafter = drafter
         self._wire = wire
         self._max_ahead = request.max_ahead_tokens

@@ -23,7 +23,8 @@ class DrafterInfo:
     """Name of the drafter model, or ``ngram``."""
 
     digest: bytes
-    """Weights, dtype and tokenizer; two drafters of one digest propose the same."""
+    """Of all that decides what it proposes with a given key: weights, dtype, quantisation, tokenizer and context;
+    without a model, its settings."""
 
     vocabulary_digest: bytes
     methods: tuple[Method, ...]

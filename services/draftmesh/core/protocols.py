@@ -22,6 +22,10 @@ class Clock(Protocol):
 class DraftStream(Protocol):
     """One session's open stream to a drafter."""
 
+    @property
+    def drafter_digest(self) -> bytes:
+        """The drafter's digest, as it said when it opened the stream."""
+
     async def send(self, message: Commit | Evaluate) -> None:
         """Send in order; raises UnavailableError when the stream has ended."""
 

@@ -113,6 +113,11 @@ class GrpcDraftStream:
         """What the drafter said of itself when it opened the stream."""
 
     @property
+    def drafter_digest(self) -> bytes:
+        """The drafter's digest, as it said when it opened the stream."""
+        return self.opened.drafter_digest
+
+    @property
     def draining(self) -> bool:
         """Whether the drafter has announced its end: move the session."""
         return self.session.draining

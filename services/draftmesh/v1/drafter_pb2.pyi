@@ -208,7 +208,7 @@ class DraftOpened(_message.Message):
     DRAFTER_DIGEST_FIELD_NUMBER: _builtins.int
     MAX_AHEAD_TOKENS_FIELD_NUMBER: _builtins.int
     drafter_digest: _builtins.bytes
-    """Digest of the drafter: weights, dtype and tokenizer."""
+    """Digest of the drafter: of all that decides what it proposes with a given key."""
     max_ahead_tokens: _builtins.int
     """Draft tokens at most beyond the last commit, as applied."""
     def __init__(
@@ -367,7 +367,7 @@ class Evaluated(_message.Message):
     """The question's name."""
     @_builtins.property
     def psi(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """One probability for each sequence; empty when the drafter no longer has the prefix."""
+        """The probability of each whole sequence; empty when the drafter no longer has the prefix."""
 
     def __init__(
         self,
@@ -524,7 +524,9 @@ class GetDrafterInfoResponse(_message.Message):
     name: _builtins.str
     """Name of the drafter model, or ngram."""
     drafter_digest: _builtins.bytes
-    """Digest of weights, dtype and tokenizer."""
+    """Digest of all that decides what it proposes with a given key: weights, dtype, quantisation, tokenizer and context;
+    without a model, its settings.
+    """
     vocabulary_digest: _builtins.bytes
     """Digest of the vocabulary by bytes and roles."""
     max_context_tokens: _builtins.int

@@ -234,7 +234,9 @@ class Round(_message.Message):
     it runs. If base lies beyond it, it waits for the rounds before and runs only if the hash then matches. If leading
     tokens of this very draft have been committed meanwhile, the rest of the draft runs, and the verdict's base says where
     it began. Anything else is answered as stale, uncomputed; that does not stop a free run, whose final verdict then
-    comes later. Committed tokens are never truncated. A repeated round returns its stored verdict. After the end of the
+    comes later. With METHOD_SLRS a draft runs whole or is stale, comes without a free run, and may be empty but for
+    evidence that a proposal is missing; while its residual waits for ψ no other round starts, no verdict comes, and the
+    repeated round repeats the PsiQuery. Committed tokens are never truncated. A repeated round returns its stored verdict. After the end of the
     generation every round is stale, with the finish reason repeated.
     """
 
@@ -392,7 +394,7 @@ Global___TokenLogprobs: _TypeAlias = TokenLogprobs  # noqa: Y015
 
 @_typing.final
 class PsiQuery(_message.Message):
-    """Asks for ψ of target tokens after a prefix (METHOD_SLRS)."""
+    """Asks for ψ of target tokens after a prefix, which counts accepted tokens that no verdict has named yet (METHOD_SLRS)."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -436,7 +438,7 @@ class PsiReply(_message.Message):
     """The question's name."""
     @_builtins.property
     def psi(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """One probability for each id."""
+        """One probability for each id, given that the draft translated to the tokens of the block before it."""
 
     def __init__(
         self,

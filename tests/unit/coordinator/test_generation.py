@@ -337,6 +337,15 @@ def test_a_malformed_drafter_is_not_asked_again() -> None:
     assert output.ledger.accepted_tokens > 0
 
 
+def test_another_drafter_at_a_known_address_is_not_worked_with() -> None:
+    """It was restarted with another model; until the pool knows that, nothing that it draws is taken."""
+    changed, good = drafter(), drafter()
+    changed.digest = b"another"
+    output, _ = generate(seats_of(verifier()), seats_of(changed, good))
+    assert not any(stream.commits for stream in changed.streams)
+    assert output.ledger.accepted_tokens > 0
+
+
 def test_a_drafter_that_is_full_is_no_failure() -> None:
     """A stream that was never opened has not failed; the session tries again later."""
     peer = drafter(faults=Faults(open_errors=[UnavailableError("gone")] * 3))

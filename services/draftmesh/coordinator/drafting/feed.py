@@ -23,7 +23,14 @@ from draftmesh.coordinator.drafting.psi_desk import PsiDesk
 from draftmesh.coordinator.pools.seats import Seat, SeatSource
 from draftmesh.coordinator.tasks import race, unless
 from draftmesh.core.draft import Block, Commit, DraftOpen
-from draftmesh.core.errors import DeadlineError, DraftmeshError, InvalidRequestError, NotFoundError, UnsupportedError
+from draftmesh.core.errors import (
+    DeadlineError,
+    DraftmeshError,
+    InvalidRequestError,
+    NotFoundError,
+    UnavailableError,
+    UnsupportedError,
+)
 from draftmesh.core.ledger import Ledger
 from draftmesh.core.protocols import Clock, Drafter, DraftStream, WholeVocabulary
 from draftmesh.core.text import Item, TextPrefix, items_length
@@ -201,12 +208,14 @@ class DraftFeed:
         """Returns when the drafter is to be left.
 
         Raises:
-            DraftmeshError: it refuses, or its stream has ended.
+            DraftmeshError: it refuses, is no longer the one that the pool knows, or its stream has ended.
         """
         opened_at = len(self._items)  # what it is told to be committed
         request = self._stage.opening(min(self._config.max_ahead_tokens, seat.limit_tokens))
         with seat.taken():
             async with self._opened(seat.peer, request) as stream:
+                if stream.drafter_digest != seat.digest:
+                    raise UnavailableError(f"another drafter answers at {seat.address} than the pool knows")
                 if self.bond is not None and not (self.bond.holds and len(self._items) == opened_at):
                     return  # the base has been settled meanwhile
                 self._drafts.restart(request.max_ahead_tokens)

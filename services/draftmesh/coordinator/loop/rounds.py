@@ -86,11 +86,6 @@ class RoundBook:
         """The round whose draft is with the verifier."""
         return next((request for request in self._open.values() if _proposes(request)), None)
 
-    @property
-    def has_answered(self) -> bool:
-        """Whether the verifier has said anything on this stream."""
-        return self._has_answered
-
     def refuses_at(self, base: TokenPrefix) -> bool:
         """Whether a draft from ``base`` was answered as stale: the target has gone another way from there."""
         return self._refused_at == base
