@@ -202,9 +202,9 @@ async def test_proposals_of_target_ids(drafter: GrpcDrafter) -> None:
     async with drafter.open(request) as stream:
         blocks = await until_paused(stream)
         first = items_of(blocks)[0]
-        await stream.send(Commit(1, 0, (first,), 1))
+        await stream.send(Commit(1, 0, (first,)))
         blocks += await until_paused(stream, 1)
-        await stream.send(Commit(2, items_length((first,)), (b" fox",), 1))
+        await stream.send(Commit(2, items_length((first,)), (b" fox",)))
         blocks += await until_paused(stream, 2)
     for block in blocks:
         check_evidence(Method.TLI, block.target_ids, block.evidence, len(TARGET))
@@ -238,7 +238,7 @@ async def test_blocks_of_strings(drafter: GrpcDrafter) -> None:
         beginnings = tuple(block.target_ids[: count + 1] for count in range(len(block.target_ids)))
         await stream.send(Evaluate(5, block.start, beginnings))
         answer = await stream.receive()
-        await stream.send(Commit(1, 0, (b" fox",), 2))
+        await stream.send(Commit(1, 0, (b" ", b"fox")))
         (second,) = await until_paused(stream, 1)
     assert answer == Evaluated(5, pytest.approx(tuple(accumulate(block.evidence.values, mul)), rel=1e-9))
     moved = replace(request, committed=(b" fox",), committed_tokens=2)

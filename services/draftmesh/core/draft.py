@@ -56,9 +56,7 @@ class Commit:
     """Byte offset where ``items`` start: the length of everything committed before."""
 
     items: tuple[Item, ...]
-
-    tokens: int = 0
-    """Target tokens that ``items`` are made of; some may have neither bytes nor a role."""
+    """One for each of the target's tokens; ``b""`` for one that has neither bytes nor a role."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,6 +198,8 @@ def _penalise(
     row_of = row_of.repeat_interleave(lengths, output_size=len(ids))
     token = torch.frombuffer(ids, dtype=torch.int64).to(scores.device)
     count = torch.frombuffer(counts, dtype=torch.int64).to(scores)
-    seen = scores[row_of, token]
+    known = token < scores.shape[-1]  # a draft may have tokens that the model has no row for
+    seen = scores[row_of, token.where(known, 0)]
     seen = torch.where(seen > 0, seen / repetition, seen * repetition)
-    scores[row_of, token] = seen - count * frequency - count.clamp(max=1) * presence
+    penalised_scores = seen - count * frequency - count.clamp(max=1) * presence
+    scores[row_of[known], token[known]] = penalised_scores[known]

@@ -27,6 +27,7 @@ from draftmesh.core.errors import InternalError, StateError
 from draftmesh.core.evidence import Evidence, ProposalEvidence, PsiEvidence, SparseDistribution
 from draftmesh.core.sampling import Method
 from draftmesh.core.text import TERMINAL_ROLES, Item, TextPrefix, items_length
+from draftmesh.decoding.streams import RATIO_METHODS
 from draftmesh.drafter.symbols import common_length, to_items, to_symbols
 
 
@@ -37,9 +38,9 @@ class Keep(enum.Enum):
     """All that is ahead, from inside a drawn token too (``exact``)."""
 
     TOKENS = enum.auto()
-    """All, if the commit covers whole drawn tokens, as many as it has target tokens (``tli`` and its like).
+    """All, if the commit is drawn tokens, one by one (``tli`` and its like).
 
-    One more target token than drawn ones is a token without bytes, in whose place a drawn token has been rejected.
+    By the text alone a token would stay that was rejected, when one without bytes was recovered in its place.
     """
 
     NOTHING = enum.auto()
@@ -151,7 +152,13 @@ class Chain:
 
     @property
     def ended(self) -> bool:
-        """Whether the last drawn token ends the generation."""
+        """Whether the last drawn token ends the generation.
+
+        Never for methods that judge tokens by ratios: a draft that went out sooner because it ends would be judged
+        where another one is not, so what it says would choose who judges it. They draw on as if nothing had ended.
+        """
+        if self._keep is Keep.TOKENS and self._method in RATIO_METHODS:
+            return False
         return bool(self._tokens) and to_items(self._tokens[-1])[-1] in TERMINAL_ROLES
 
     @property
@@ -194,18 +201,14 @@ class Chain:
         """
         self._check(commit)
         self._committed = self._committed.extend(commit.items)
-        self._committed_tokens += commit.tokens
+        self._committed_tokens += len(commit.items)
         self._commit_seq = commit.commit_seq
         self._lead += to_symbols(commit.items)
         drawn = self._drawn
         agreeing = common_length(drawn, self._lead)
-        agrees = agreeing == len(self._lead)
-        if self._keep is Keep.NOTHING:
-            agrees = False
-        else:
-            covered = self._settle_tokens(agreeing)
-            if self._keep is Keep.TOKENS:
-                agrees = agrees and not self._lead and covered == commit.tokens
+        agrees = agreeing == len(self._lead) and self._keeps_after(commit)
+        if self._keep is not Keep.NOTHING:
+            self._settle_tokens(agreeing)
         return None if agrees else self._diverge(items_length(to_items(drawn[agreeing:])))
 
     def back_up(self, pending: bytes) -> None:
@@ -247,8 +250,14 @@ class Chain:
                 f"commit {commit.commit_seq} starts at byte {commit.offset}, but {self._committed.length} are committed"
             )
 
-    def _settle_tokens(self, agreeing: int | None = None) -> int:
-        """Let go of drawn tokens that lie within the agreeing part of the lead; how many they are."""
+    def _keeps_after(self, commit: Commit) -> bool:
+        """Whether the method keeps what is ahead of a commit that the drawn text begins with."""
+        if self._keep is Keep.TOKENS:
+            return [to_symbols((item,)) for item in commit.items] == self._tokens[: len(commit.items)]
+        return self._keep is Keep.TEXT
+
+    def _settle_tokens(self, agreeing: int | None = None) -> None:
+        """Let go of drawn tokens that lie within the agreeing part of the lead."""
         settled = len(self._lead) if agreeing is None else agreeing
         count = 0
         while count < len(self._tokens) and len(self._tokens[count]) <= settled:
@@ -258,7 +267,6 @@ class Chain:
         del self._tokens[:count]
         del self._drawn_tokens[:count]
         self._sent = max(0, self._sent - count)
-        return count
 
     def _diverge(self, wasted_bytes: int) -> Divergence:
         divergence = Divergence(len(self._tokens), to_items(self._lead), wasted_bytes)

@@ -74,10 +74,12 @@ def role_from_proto(value: int, field: str) -> Role:
 
 def items_to_proto(items: Sequence[Item]) -> list[common_pb2.Item]:
     """Text for the wire, neighbouring byte pieces joined and empty ones dropped."""
-    return [
-        common_pb2.Item(text=item) if isinstance(item, bytes) else common_pb2.Item(role=role_to_proto(item))
-        for item in join_items(items)
-    ]
+    return [item_to_proto(item) for item in join_items(items)]
+
+
+def item_to_proto(item: Item) -> common_pb2.Item:
+    """One piece of text for the wire."""
+    return common_pb2.Item(text=item) if isinstance(item, bytes) else common_pb2.Item(role=role_to_proto(item))
 
 
 def items_from_proto(messages: Iterable[common_pb2.Item], field: str) -> tuple[Item, ...]:

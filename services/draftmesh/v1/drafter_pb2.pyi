@@ -236,16 +236,13 @@ class Commit(_message.Message):
     COMMIT_SEQ_FIELD_NUMBER: _builtins.int
     OFFSET_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
-    TOKENS_FIELD_NUMBER: _builtins.int
     commit_seq: _builtins.int
     """Minted by the coordinator alone, counting from 1 without gaps; OpenDraft counts as 0."""
     offset: _builtins.int
     """Byte offset where the items start: the length of everything committed before."""
-    tokens: _builtins.int
-    """Target tokens that the items are made of; some may have neither bytes nor a role."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Item]:
-        """The settled text."""
+        """The settled text, one item for each of the target's tokens; no bytes for one that has neither bytes nor a role."""
 
     def __init__(
         self,
@@ -253,11 +250,10 @@ class Commit(_message.Message):
         commit_seq: _builtins.int = ...,
         offset: _builtins.int = ...,
         items: _abc.Iterable[_common_pb2.Item] | None = ...,
-        tokens: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_seq", b"commit_seq", "items", b"items", "offset", b"offset", "tokens", b"tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_seq", b"commit_seq", "items", b"items", "offset", b"offset"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -134,7 +134,7 @@ def bases_told(peer: FakeIdDrafter) -> list[int]:
         tokens = request.committed_tokens
         told.append(tokens)
         for commit in stream.commits:
-            tokens += commit.tokens
+            tokens += len(commit.items)
             told.append(tokens)
     return told
 

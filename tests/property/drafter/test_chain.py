@@ -144,10 +144,10 @@ def test_proposals_stay_only_behind_their_own_tokens(tokens: list[Item], data: s
     chain = Chain((), MAX_AHEAD_TOKENS, method=Method.TLI)
     for index, token in enumerate(tokens):
         chain.draw(DraftToken(token, index))
-    items = data.draw(commits(chain.ahead))
-    count = data.draw(st.integers(0, MAX_AHEAD_TOKENS + 1))
-    divergence = chain.commit(Commit(1, 0, items, count))
-    follows = join_items(tokens[:count]) == items and count <= len(tokens)
+    items = data.draw(commits(chain.ahead) | st.integers(0, len(tokens)).map(lambda end: tuple(tokens[:end])))
+    count = len(items)
+    divergence = chain.commit(Commit(1, 0, items))
+    follows = list(items) == tokens[:count]
     assert (divergence is None) == follows
     assert chain.ahead == (join_items(tokens[count:]) if follows else ())
     assert (chain.position.offset, chain.position.tokens) == (
@@ -165,7 +165,7 @@ def test_dropped_proposals_and_kept_ones_spell_the_commit(tokens: list[Item], da
     for index, token in enumerate(tokens):
         chain.draw(DraftToken(token, index))
     items = data.draw(commits(chain.ahead))
-    divergence = chain.commit(Commit(1, 0, items, data.draw(st.integers(0, 3))))
+    divergence = chain.commit(Commit(1, 0, items))
     if divergence is not None:
         kept = tokens[: len(tokens) - divergence.dropped_tokens]
         assert join_items((*kept, *divergence.items)) == join_items(items)

@@ -31,7 +31,7 @@ def block(*ids: int, after: tuple[int, ...] = (), missing: bool = False, commit_
 def drafts() -> BlockDrafts:
     """Of blocks of three tokens."""
     drafts = BlockDrafts(TABLE)
-    drafts.restart(3)
+    drafts.restart(3, is_behind=False)
     return drafts
 
 
@@ -69,13 +69,24 @@ def test_blocks_of_other_bases_and_commits_are_dropped(drafts: BlockDrafts) -> N
     assert drafts.take_wasted_bytes() == 6
 
 
+def test_a_copy_of_a_judged_block_is_not_the_next_one() -> None:
+    """A token without bytes leaves the text as it was; only a commit tells the old base's block from the new one's."""
+    empty = Vocabulary([b"a", b"b", b"", b""], {EOS: Role.EOS}, special=[3])
+    drafts = BlockDrafts(empty)
+    drafts.restart(3, is_behind=False)
+    drafts.settle((3,), (b"",))
+    assert not drafts.offer(block(A, B, A))
+    drafts.note_commit(1)
+    assert drafts.offer(block(B, B, A, commit_seq=1))
+
+
 def test_a_whole_block_outlives_its_drafter(drafts: BlockDrafts) -> None:
     """Until its base is settled; a part of one does not, for its successor draws it from the start."""
     drafts.offer(block(A))
-    drafts.restart(3)
+    drafts.restart(3, is_behind=False)
     assert drafts.offer(block(B, A, B))
     kept = draft_of(drafts)
-    drafts.restart(2)
+    drafts.restart(2, is_behind=False)
     assert not drafts.offer(block(A, A))
     assert draft_of(drafts) == kept != NOTHING
     drafts.settle((B,), items(B))

@@ -11,7 +11,7 @@ from draftmesh.core.draft import Block
 from draftmesh.core.errors import MalformedBlockError
 from draftmesh.core.evidence import ProposalEvidence, PsiEvidence, SparseDistribution
 from draftmesh.core.sampling import Method
-from draftmesh.core.text import Item, TextPrefix
+from draftmesh.core.text import Item, Role, TextPrefix
 from draftmesh.tokenization.vocabulary import Vocabulary
 
 A, B, C, AB, ABC, EMPTY = range(6)
@@ -87,6 +87,30 @@ def test_what_is_on_its_way_is_dropped_where_the_target_cut_the_text_otherwise(d
     assert ids_of(drafts) == ()
     assert drafts.offer(block(C, after=(AB,), commit_seq=1))
     assert ids_of(drafts) == (C,)
+
+
+def test_a_stream_that_is_behind_is_not_listened_to_before_it_has_heard(drafts: IdDrafts) -> None:
+    """A drafter that takes over draws with the same noise: its first draft may begin with a token just rejected."""
+    drafts.settle((EMPTY,), text(EMPTY))
+    drafts.restart(8, is_behind=True)
+    assert not drafts.offer(block(A, B))
+    drafts.note_commit(1)
+    assert drafts.offer(block(C, commit_seq=1))
+    assert ids_of(drafts) == (C,)
+
+
+@pytest.mark.parametrize(
+    ("method", "ended"), [(Method.TLI, False), (Method.REJECTION, False), (Method.TLI_EXACT, True)]
+)
+def test_an_end_hurries_no_draft_that_is_judged_by_ratios(method: Method, ended: bool) -> None:
+    """What a draft says must not decide when it goes out, where that decides who judges it."""
+    table = Vocabulary([b"a", b""], {1: Role.EOS})
+    drafts = IdDrafts(DraftLimits(32), method, table)
+    said = ProposalEvidence(tuple(SparseDistribution((token,), (1.0,)) for token in (0, 1)))
+    drafts.offer(
+        Block(0, TextPrefix(), (b"a", Role.EOS), False, (0, 1), said if method is not Method.TLI_EXACT else None)
+    )
+    assert drafts.ended is ended
 
 
 def test_a_rejected_token_is_not_proposed_again(drafts: IdDrafts) -> None:

@@ -58,10 +58,19 @@ def test_answers_that_nobody_waits_for_are_ignored(desk: PsiDesk) -> None:
     assert desk.take_replies() == []
 
 
-@pytest.mark.parametrize("psi", [(0.1, 0.1), (0.1, 0.1, 0.0), (0.5, 0.1, 0.4)])
-def test_numbers_that_make_no_probabilities_are_malformed(desk: PsiDesk, psi: tuple[float, ...]) -> None:
-    """Too few, a start that was accepted and could not be, or a sequence that is likelier than its start."""
+def test_too_few_numbers_are_malformed(desk: PsiDesk) -> None:
+    """One for each sequence was asked for."""
     with pytest.raises(MalformedBlockError):
+        desk.hear(Evaluated(1, (0.1, 0.1)))
+
+
+@pytest.mark.parametrize("psi", [(0.1, 0.1, 0.0), (0.5, 0.1, 0.4)])
+def test_numbers_of_another_draft_are_of_no_use(desk: PsiDesk, psi: tuple[float, ...]) -> None:
+    """A start that was accepted and could not be, or a sequence that is likelier than its start.
+
+    Other hardware may round a token out of a proposal's support: the drafter is left, and not held to have lied.
+    """
+    with pytest.raises(UnavailableError):
         desk.hear(Evaluated(1, psi))
 
 

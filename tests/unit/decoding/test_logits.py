@@ -121,6 +121,13 @@ def test_presence_and_frequency_penalties_see_the_output_alone() -> None:
     assert scores.tolist() == [[0.0, -0.75, -1.0]]
 
 
+def test_penalties_pass_over_tokens_that_the_model_has_no_row_for() -> None:
+    """A draft may name any token of the vocabulary, and a model's head may be shorter."""
+    params = SamplingParams(temperature=1.0, presence_penalty=0.5)
+    scores = processed_scores(torch.zeros(1, 3), [row(params, 9, output=[1, 7])])
+    assert scores.tolist() == [[0.0, -0.5, 0.0]]
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_logits_that_are_not_finite_are_refused(bad: float) -> None:
     """No token is drawn from a distribution that does not exist."""

@@ -132,14 +132,14 @@ def test_position_counts_bytes_and_target_tokens() -> None:
 def test_position_moves_with_commits() -> None:
     """A commit's tokens take the place of the draft's."""
     chain = proposed(b"llo", b"!")
-    chain.commit(Commit(1, 2, (b"llo",), 1))
+    chain.commit(Commit(1, 2, (b"llo",)))
     assert chain.position == DraftPosition(6, 7)
 
 
 def test_commit_of_whole_tokens_keeps_the_rest() -> None:
     """What is left was drawn after just the tokens that are committed."""
     chain = proposed(b"llo", b" you", b"!")
-    assert chain.commit(Commit(1, 2, (b"llo", b" you"), 2)) is None
+    assert chain.commit(Commit(1, 2, (b"llo", b" you"))) is None
     assert chain.ahead == (b"!",)
 
 
@@ -147,26 +147,38 @@ def test_commit_of_whole_tokens_keeps_the_rest() -> None:
 def test_commit_inside_a_proposed_token_diverges(method: Method) -> None:
     """Where proposals are ids, a token that is committed in part is dropped with all that follows."""
     chain = proposed(b"llo", b" you", b"!", method=method)
-    assert chain.commit(Commit(1, 2, (b"llo y",), 2)) == Divergence(2, (b" y",), wasted_bytes=3)
+    assert chain.commit(Commit(1, 2, (b"llo y",))) == Divergence(2, (b" y",), wasted_bytes=3)
     assert chain.ahead == ()
 
 
 def test_zero_byte_token_drops_the_proposals() -> None:
     """In the place of a token without bytes a proposal was rejected: it must not be sent again."""
     chain = proposed(b"llo", b"!")
-    assert chain.commit(Commit(1, 2, (b"llo",), 2)) == Divergence(1, (), wasted_bytes=1)
+    assert chain.commit(Commit(1, 2, (b"llo", b""))) == Divergence(1, (), wasted_bytes=1)
 
 
 def test_other_cut_of_the_same_text_drops_the_proposals() -> None:
     """One target token with the bytes of two proposals shifts the count that noise goes by."""
     chain = proposed(b"l", b"lo", b"!")
-    assert chain.commit(Commit(1, 2, (b"llo",), 1)) == Divergence(1, (), wasted_bytes=1)
+    assert chain.commit(Commit(1, 2, (b"llo",))) == Divergence(1, (), wasted_bytes=1)
+
+
+@pytest.mark.parametrize("method", [Method.TLI, Method.REJECTION])
+def test_an_end_is_drawn_past_where_tokens_are_judged_by_ratios(method: Method) -> None:
+    """A draft that ends goes out no sooner than another: what it says must not decide whether it is judged."""
+    chain = proposed(b"llo", Role.EOS, method=method)
+    assert (chain.ended, chain.room) == (False, 6)
+
+
+def test_an_end_ends_the_draft_where_draws_are_compared() -> None:
+    """The target draws for itself whatever the draft says."""
+    assert proposed(b"llo", Role.EOS, method=Method.TLI_EXACT).room == 0
 
 
 def test_committed_end_within_proposals_keeps_the_rest() -> None:
     """A target that goes on after a role is followed."""
     chain = proposed(b"llo", Role.BOS, b"!")
-    assert chain.commit(Commit(1, 2, (b"llo", Role.BOS), 2)) is None
+    assert chain.commit(Commit(1, 2, (b"llo", Role.BOS))) is None
     assert chain.ahead == (b"!",)
 
 
@@ -196,5 +208,5 @@ def test_every_commit_ends_a_block_of_strings() -> None:
     """Even the block's own text begins a new one."""
     chain = proposed(b"llo", b"!", method=Method.SLRS)
     chain.draw_nothing()
-    assert chain.commit(Commit(1, 2, (b"llo",), 1)) == Divergence(2, (b"llo",), wasted_bytes=1)
+    assert chain.commit(Commit(1, 2, (b"llo",))) == Divergence(2, (b"llo",), wasted_bytes=1)
     assert (chain.take_block(paused=False).evidence, chain.position) == (PsiEvidence(()), DraftPosition(5, 6))

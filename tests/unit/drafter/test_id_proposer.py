@@ -163,7 +163,7 @@ def test_agreeing_commit_draws_on() -> None:
     stage = play()
     first = stage.outlet.blocks[0].items[:1]
     rows = stage.runner.rows
-    stage.session.commit(Commit(1, 0, first, 1))
+    stage.session.commit(Commit(1, 0, first))
     stage.run()
     assert (stage.runner.rows - rows, len(sent(stage))) == (1, 5)
 
@@ -180,7 +180,7 @@ def test_commit_inside_a_token_begins_anew() -> None:
         before += item
     assert isinstance(first, bytes)
     text = before + first[:1]
-    stage.session.commit(Commit(1, 0, (text,), 2))
+    stage.session.commit(Commit(1, 0, (text,)))
     stage.run()
     assert stage.outlet.blocks[-1].start.length >= len(text)
     assert any(block.commit_seq == 1 and block.start == TextPrefix().extend((text,)) for block in stage.outlet.blocks)

@@ -148,9 +148,9 @@ def test_block_is_whole() -> None:
 def test_another_drafter_draws_the_same_block() -> None:
     """After an Open with the committed text, in whatever pieces, the block is the one that the first drafter drew."""
     first = play(3)
-    first.session.commit(Commit(1, 0, (b"the",), 1))
+    first.session.commit(Commit(1, 0, (b"the",)))
     first.run()
-    first.session.commit(Commit(2, 3, (b" ", b"t"), 2))
+    first.session.commit(Commit(2, 3, (b" ", b"t")))
     first.run()
     second = draft_stage(law, TOKENIZER, TARGET, request(3, committed=(b"th", b"e t"), tokens=3))
     assert (first.last.target_ids, first.last.evidence, first.last.start) == (
@@ -167,7 +167,7 @@ def test_another_drafter_sees_the_same_window() -> None:
     for number, piece in enumerate(
         [b"the t", b"he th", b"e t", b" the ", b"tes", b"hehe", b" t t", b"he", b"e"] * 3, 1
     ):
-        first.session.commit(Commit(number, len(text), (piece,), 1))
+        first.session.commit(Commit(number, len(text), (piece,)))
         first.run()
         text += piece
     second = draft_stage(law, TOKENIZER, TARGET, request(3, committed=(text,), tokens=27), context_tokens=32)
@@ -180,7 +180,7 @@ def test_agreeing_commit_begins_a_new_block() -> None:
     stage = play(2, seed=3)
     block = stage.last
     text = join_items(block.items)
-    stage.session.commit(Commit(1, 0, text, 2))
+    stage.session.commit(Commit(1, 0, text))
     stage.run()
     assert (stage.last.commit_seq, stage.last.start) == (1, TextPrefix().extend(text))
 
@@ -191,7 +191,7 @@ def test_zero_byte_token_changes_the_key() -> None:
     for seed in range(8):
         stage = play(3, seed=seed)
         before = stage.last.target_ids
-        stage.session.commit(Commit(1, 0, (), 1))
+        stage.session.commit(Commit(1, 0, (b"",)))
         stage.run()
         changed += stage.last.target_ids != before
     assert changed > 0
@@ -241,7 +241,7 @@ def test_commit_cuts_questions_off() -> None:
     """A question that a commit overtakes is answered with nothing."""
     stage = play(2)
     stage.session.evaluate(Evaluate(1, TextPrefix(), tuple((token,) for token in range(9))))
-    stage.session.commit(Commit(1, 0, (b"t",), 1))
+    stage.session.commit(Commit(1, 0, (b"t",)))
     stage.run()
     assert [(answer.evaluation_id, answer.psi) for answer in stage.outlet.answers] == [(1, ())]
 

@@ -32,6 +32,7 @@ class BlockDrafts:
         self._asked_tokens = 0
         self._block_tokens = 0
         self._newest_commit = 0
+        self._awaits_commit = False  # the drafter has yet to be told of this base: what it sends is of the one before
         self._wasted_bytes = 0
 
     @property
@@ -56,6 +57,7 @@ class BlockDrafts:
         """The base's block has been judged; the next one begins after these tokens."""
         del ids
         self._base = self._base.extend(items)
+        self._awaits_commit = True
         self._begin_block()
 
     def offer(self, block: Block) -> bool:
@@ -63,7 +65,11 @@ class BlockDrafts:
         check_ids(block, Method.SLRS, self._table)
         if block.commit_seq > self._newest_commit:
             raise MalformedBlockError(f"block drawn under commit {block.commit_seq}, of {self._newest_commit}")
-        is_next = block.commit_seq == self._newest_commit and block.start == self._base.extend(self._items)
+        is_next = (
+            not self._awaits_commit
+            and block.commit_seq == self._newest_commit
+            and block.start == self._base.extend(self._items)
+        )
         if self.ended or not is_next:
             self._wasted_bytes += block.length
             return False
@@ -75,9 +81,10 @@ class BlockDrafts:
         self._missing = block.evidence.missing_next
         return True
 
-    def restart(self, max_ahead_tokens: int) -> None:
+    def restart(self, max_ahead_tokens: int, *, is_behind: bool) -> None:
         """A stream begins: it draws the base's block from its start, which is wanted unless that is whole already."""
         self._newest_commit, self._asked_tokens = 0, max_ahead_tokens
+        self._awaits_commit = is_behind
         if not self.ended:
             self._wasted_bytes += items_length(self._items)
             self._begin_block()
@@ -85,6 +92,7 @@ class BlockDrafts:
     def note_commit(self, commit_seq: int) -> None:
         """A commit has been sent on the stream."""
         self._newest_commit = commit_seq
+        self._awaits_commit = False
 
     def take_wasted_bytes(self) -> int:
         """Bytes of draft thrown away without being judged since the last call."""

@@ -75,6 +75,11 @@ class DraftBuffer:
         return self.kept == 0
 
     @property
+    def is_paused(self) -> bool:
+        """Whether the drafter sends no more before the next commit."""
+        return self._paused
+
+    @property
     def ended(self) -> bool:
         """Whether no more text will follow what is kept before the next commit."""
         return self._paused or self._ends_in_terminal_role()

@@ -79,8 +79,11 @@ class Drafts(Protocol):
             MalformedBlockError: the drafter contradicts itself, or sends what it was not asked for.
         """
 
-    def restart(self, max_ahead_tokens: int) -> None:
-        """A stream begins that was asked for so many tokens: it has applied nothing but its Open."""
+    def restart(self, max_ahead_tokens: int, *, is_behind: bool) -> None:
+        """A stream begins that was asked for so many tokens: it has applied nothing but its Open.
+
+        ``is_behind``: tokens have been committed since what the Open says, which it is yet to hear of.
+        """
 
     def note_commit(self, commit_seq: int) -> None:
         """A commit has been sent on the stream."""

@@ -218,7 +218,7 @@ class DraftFeed:
                     raise UnavailableError(f"another drafter answers at {seat.address} than the pool knows")
                 if self.bond is not None and not (self.bond.holds and len(self._items) == opened_at):
                     return  # the base has been settled meanwhile
-                self._drafts.restart(request.max_ahead_tokens)
+                self._drafts.restart(request.max_ahead_tokens, is_behind=len(self._items) > opened_at)
                 self.desk.restart()
                 with self._at_work(seat):
                     await race(self._send(stream, opened_at), self._receive(stream), self._until_left(seat))
@@ -268,7 +268,7 @@ class DraftFeed:
             if settled := tuple(self._items[num_sent:]):
                 commit_seq += 1
                 self._drafts.note_commit(commit_seq)
-                await stream.send(Commit(commit_seq, offset, settled, len(settled)))
+                await stream.send(Commit(commit_seq, offset, settled))
                 num_sent += len(settled)
                 offset += items_length(settled)
                 continue

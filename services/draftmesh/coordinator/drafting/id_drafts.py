@@ -22,6 +22,7 @@ from draftmesh.core.evidence import ProposalEvidence, SparseDistribution
 from draftmesh.core.protocols import TokenTable
 from draftmesh.core.sampling import Method
 from draftmesh.core.text import Item
+from draftmesh.decoding.streams import RATIO_METHODS
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,11 @@ class IdDrafts:
 
     @property
     def ended(self) -> bool:
-        """Whether the draft will not get longer before something is committed."""
-        return self._buffer.ended
+        """Whether the draft will not get longer before something is committed.
+
+        Where tokens are judged by ratios, what the last one says must not decide when they are: then only a pause does.
+        """
+        return self._buffer.is_paused if self._method in RATIO_METHODS else self._buffer.ended
 
     def read(self, *, ended: bool) -> Candidate:
         """All of the draft: it is never retokenised and nothing is held back."""
@@ -77,12 +81,15 @@ class IdDrafts:
         self._tokens.extend(tokens[len(tokens) - fresh :])
         return True
 
-    def restart(self, max_ahead_tokens: int) -> None:
-        """Another stream begins; its draft is its own."""
+    def restart(self, max_ahead_tokens: int, *, is_behind: bool) -> None:
+        """Another stream begins; its draft is its own.
+
+        What it draws before it has heard of all that is committed may begin with a token that was rejected meanwhile.
+        """
         del max_ahead_tokens
         self._tokens.clear()
         self._buffer.restart()
-        self._is_parted, self._parted_at = False, 0
+        self._is_parted, self._parted_at = is_behind, 0
 
     def note_commit(self, commit_seq: int) -> None:
         """A commit has been sent on the stream."""

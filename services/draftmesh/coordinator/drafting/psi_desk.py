@@ -58,8 +58,8 @@ class PsiDesk:
         """Take in what a drafter says; False if nobody wants to know any more.
 
         Raises:
-            UnavailableError: it no longer has the prefix.
-            MalformedBlockError: it answers another question, or its numbers make no probabilities.
+            UnavailableError: it no longer has the prefix, or what it says fits another draft.
+            MalformedBlockError: it answers another question.
         """
         question = self._open.get(answer.evaluation_id)
         if question is None:
@@ -88,7 +88,9 @@ def _conditional(question: _Question, answer: Evaluated) -> tuple[float, ...]:
     whole = answer.psi[num_ids] if len(sequences) > num_ids else 1.0
     # A sequence is one way to go on from its own start; rounding may say a little more.
     if not whole > 0.0 or max(answer.psi[:num_ids], default=0.0) > whole * (1.0 + _ROUNDING):
-        raise MalformedBlockError(f"ψ of a sequence is above that of its own start, {whole:g}")
+        raise UnavailableError(
+            f"ψ of a sequence is above that of its own start, {whole:g}: not the draft that was judged"
+        )
     return tuple(min(1.0, psi / whole) for psi in answer.psi[:num_ids])
 
 

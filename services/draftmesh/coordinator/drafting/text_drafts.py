@@ -58,9 +58,9 @@ class TextDrafts:
         """Keep what ``block`` adds."""
         return self._buffer.offer(block)
 
-    def restart(self, max_ahead_tokens: int) -> None:
+    def restart(self, max_ahead_tokens: int, *, is_behind: bool) -> None:
         """Another stream begins."""
-        del max_ahead_tokens
+        del max_ahead_tokens, is_behind
         self._buffer.restart()
 
     def note_commit(self, commit_seq: int) -> None:

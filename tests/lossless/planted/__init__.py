@@ -1,0 +1,1 @@
+"""Bugs that are planted into the product for the time of a test."""
