@@ -15,7 +15,7 @@ from draftmesh.core.sampling import Method
 from draftmesh.core.text import TERMINAL_ROLES, Item, TextPrefix, items_length
 from tests.helpers.fakes import FakeDrafter, Faults, Wire, working
 
-ID_METHODS = (Method.TLI, Method.TLI_EXACT, Method.REJECTION, Method.SLRS)
+ID_METHODS = tuple(method for method in Method if method.proposes_ids)
 
 
 class FakeIdStream:

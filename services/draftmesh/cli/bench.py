@@ -1,4 +1,4 @@
-"""``draftmesh bench``: every method on the packaged models, in one run."""
+"""``draftmesh bench``: every method on one pair, in one run."""
 
 from __future__ import annotations
 

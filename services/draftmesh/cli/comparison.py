@@ -63,7 +63,7 @@ def comparison_table(result: DemoResult) -> Table:
     off, exact = f"{result.tokens_per_second_off:.1f}", f"{result.tokens_per_second:.1f}"
     table.add_row("tokens/s", off, f"{exact} ({result.speedup:.2f}×)")
     table.add_row("acceptance rate", "", f"{result.acceptance_rate:.2f}")
-    table.add_row("tokens per round", "1.00", f"{result.acceptance_length:.2f}")
+    table.add_row("acceptance length", "1.00", f"{result.acceptance_length:.2f}")
     table.add_row("text", "", "identical" if result.identical else "DIFFERENT")
     return table
 

@@ -13,7 +13,7 @@ from draftmesh.inspection.trials import Trial
 from draftmesh.inspection.vocabularies import RoleReport, SharedReport, SharedTokens, TokenizerReport, VocabularyReport
 
 _TRIAL_COLUMNS = (
-    *("method", "T", "drafted", "acceptance", "tokens/round"),
+    *("method", "T", "drafted", "acceptance", "acceptance length"),
     *("accepted bytes/step", "tokens/s", "ψ/token", "rows/ψ"),
 )
 

@@ -28,13 +28,8 @@ from draftmesh.core.endpoint import DrafterInfo, VerifierInfo
 from draftmesh.core.errors import ConfigError
 from draftmesh.core.ranges import require_at_least
 from draftmesh.core.sampling import Method
-from draftmesh.decoding.streams import RATIO_METHODS
-
-SAME_TEXT = (Method.EXACT, Method.TLI_EXACT, Method.OFF)
-"""Methods that say the same text for a seed."""
 
 _ORDER = (Method.EXACT, Method.OFF, Method.TLI, Method.REJECTION, Method.TLI_EXACT, Method.SLRS)
-_NEED_VOCABULARY = frozenset({Method.TLI, Method.TLI_EXACT, Method.SLRS})
 _BANDS = (0.0, 0.5, 0.9, 1.2)
 """Upper ends of the bands of temperature; above is one more."""
 
@@ -113,11 +108,11 @@ def candidates(
         Option(method, digest)
         for method in _ORDER
         for digest, drafter in sorted(known.items())
-        if suits(method, target, drafter) and (trusted or method not in RATIO_METHODS)
+        if suits(method, target, drafter) and (trusted or not method.judges_by_ratio)
     ]
     options.append(Option(Method.OFF))
-    allowed = SAME_TEXT if seeded else _ORDER
-    options = [option for option in options if option.method in allowed]
+    if seeded:  # only methods that say the same text for it
+        options = [option for option in options if not option.method.judges_by_ratio]
     return tuple(sorted(options, key=lambda option: _ORDER.index(option.method)))
 
 
@@ -127,7 +122,7 @@ def suits(method: Method, target: VerifierInfo, drafter: DrafterInfo) -> bool:
         return False
     if method is Method.REJECTION:
         return drafter.vocabulary_digest == target.vocabulary_digest
-    return bool(drafter.vocabulary_digest) or method not in _NEED_VOCABULARY
+    return bool(drafter.vocabulary_digest) or not method.proposes_ids
 
 
 class MethodChoice:

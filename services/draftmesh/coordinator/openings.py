@@ -10,9 +10,8 @@ from draftmesh.core.fence import Fence
 from draftmesh.core.sampling import Method, NoiseKey, SamplingParams, StopConditions
 from draftmesh.core.text import Item, join_items
 from draftmesh.core.verify import VerifyOpen
-from draftmesh.decoding.streams import RATIO_METHODS, Stream, stream_key
+from draftmesh.decoding.streams import Stream, stream_key
 
-ID_METHODS = frozenset({Method.TLI, Method.TLI_EXACT, Method.REJECTION, Method.SLRS})
 """Methods whose proposals are target ids: their drafters must know the target's vocabulary."""
 
 
@@ -83,7 +82,7 @@ def draft_open(
         noise_key=_draft_key(job, config),
         method=job.method,
         max_ahead_tokens=min(limit_tokens, job.draft_tokens) if job.method is Method.SLRS else limit_tokens,
-        target_vocabulary_digest=job.vocabulary_digest if job.method in ID_METHODS else b"",
+        target_vocabulary_digest=job.vocabulary_digest if job.method.proposes_ids else b"",
         committed_tokens=len(committed),
         proposal_support=config.support,
         psi_cap_bytes=config.psi_cap_bytes,
@@ -92,5 +91,5 @@ def draft_open(
 
 def _draft_key(job: Job, config: ProposalConfig) -> NoiseKey:
     """What a drafter may draw with: of a ratio method never what the accept tests or residuals are drawn with."""
-    is_derived = job.method in RATIO_METHODS or not config.couple_draft_noise
+    is_derived = job.method.judges_by_ratio or not config.couple_draft_noise
     return stream_key(job.noise_key, Stream.DRAFT) if is_derived else job.noise_key

@@ -20,7 +20,6 @@ from draftmesh.core.errors import (
 )
 from draftmesh.core.sampling import Method, SamplingParams, StopConditions
 from draftmesh.core.text import Item, join_items
-from draftmesh.decoding.streams import RATIO_METHODS
 
 _LONG_TEXT_CHARACTERS = 10_000
 """Text from this length on is encoded on a thread: it would hold up other sessions."""
@@ -114,7 +113,7 @@ def check_method(method: Method, target: VerifierInfo, drafters: Collection[Draf
         return
     if method not in target.methods:
         raise UnsupportedMethodError(f"the verifiers of {target.model} do not offer method {method.label}")
-    if method in RATIO_METHODS and not trusted:
+    if method.judges_by_ratio and not trusted:
         raise UnsupportedMethodError(
             f"method {method.label} relies on what drafters say of their own draws, and the drafters of this pool are "
             "not trusted (trust_drafters); exact and tli-exact need no trust"

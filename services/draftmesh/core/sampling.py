@@ -25,6 +25,19 @@ class Method(enum.IntEnum):
         """The name that users write: ``tli-exact``."""
         return self.name.lower().replace("_", "-")
 
+    @property
+    def proposes_ids(self) -> bool:
+        """Whether proposals are target tokens, so that the drafter needs the target's vocabulary."""
+        return self in {Method.TLI, Method.TLI_EXACT, Method.REJECTION, Method.SLRS}
+
+    @property
+    def judges_by_ratio(self) -> bool:
+        """Whether a proposal is judged by its probability, so that the drafter has to be trusted to say it truly.
+
+        All other methods say one text for a seed, whoever drafts.
+        """
+        return self in {Method.TLI, Method.REJECTION, Method.SLRS}
+
 
 class FinishReason(enum.IntEnum):
     """Why a generation ended. Values equal the wire's enum."""

@@ -15,14 +15,10 @@ from draftmesh.decoding.exact import accept
 from draftmesh.decoding.history import DrawRow
 from draftmesh.decoding.ratio_judge import RatioJudge
 from draftmesh.decoding.sampler import Draws, Sampler
-from draftmesh.decoding.streams import RATIO_METHODS
 
-__all__ = ["MATCHING_METHODS", "SUPPORTED_METHODS", "Case", "Judge", "Judgement", "require_supported"]
+__all__ = ["SUPPORTED_METHODS", "Case", "Judge", "Judgement", "require_supported"]
 
-MATCHING_METHODS = frozenset({Method.OFF, Method.EXACT, Method.TLI_EXACT})
-"""Methods whose test is equality with the target's own draw; they need no evidence."""
-
-SUPPORTED_METHODS = MATCHING_METHODS | RATIO_METHODS
+SUPPORTED_METHODS = frozenset(Method) - {Method.AUTO}
 """Methods that :class:`Judge` can judge."""
 
 
@@ -58,7 +54,7 @@ class Judge:
         """
         for case in cases:
             require_supported(case.method)
-        by_ratio = [case.method in RATIO_METHODS for case in cases]
+        by_ratio = [case.method.judges_by_ratio for case in cases]
         if not any(by_ratio):
             return self._match(logits, cases)
         if all(by_ratio):

@@ -17,11 +17,8 @@ import enum
 import hashlib
 import struct
 
-from draftmesh.core.sampling import Method, NoiseKey
+from draftmesh.core.sampling import NoiseKey
 from draftmesh.decoding.noise_key import NOISE_KEY_BYTES, NoisePosition
-
-RATIO_METHODS = frozenset({Method.TLI, Method.REJECTION, Method.SLRS})
-"""Methods whose test is a ratio of probabilities: they rely on what the drafter says of its draws."""
 
 _STREAM_PERSON = b"draftmesh-strm-1"
 _BLOCK_PERSON = b"draftmesh-blck-1"

@@ -74,9 +74,6 @@ class LazyResidual:
         self._logprobs = logprobs
         self._known: set[int] = set()
         self._drawn = 0
-        self.used_trials = 0
-        """Trials that were decided."""
-
         self._trials = self._next_trials()
 
     @property
@@ -108,7 +105,6 @@ class LazyResidual:
 
     def _first_kept(self, answers: Mapping[int, float]) -> Recovered | None:
         for trial in self._trials:
-            self.used_trials += 1
             value = answers.get(trial.token)  # none: a token of the known part
             if value is None or trial.uniform * trial.chance < trial.chance - value:
                 return Recovered(trial.token, self._logprobs(trial.token))

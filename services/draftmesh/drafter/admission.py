@@ -13,9 +13,6 @@ from draftmesh.drafter.config import DrafterConfig
 from draftmesh.drafter.vocabularies import VocabularyStore
 from draftmesh.tokenization.vocabulary import Vocabulary
 
-ID_METHODS = frozenset({Method.TLI, Method.TLI_EXACT, Method.REJECTION, Method.SLRS})
-"""Methods whose proposals are target ids, so that the target's vocabulary has to be known."""
-
 MAX_PROPOSAL_SUPPORT = 4096
 MAX_PSI_CAP_BYTES = 256
 
@@ -47,7 +44,7 @@ def admissible(
 def _target(request: DraftOpen, vocabularies: VocabularyStore) -> Vocabulary | None:
     if request.target_vocabulary_digest:
         return vocabularies.get(request.target_vocabulary_digest)
-    if request.method in ID_METHODS:
+    if request.method.proposes_ids:
         raise InvalidRequestError(f"method {request.method.label} needs target_vocabulary_digest")
     return None
 

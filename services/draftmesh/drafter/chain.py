@@ -27,7 +27,6 @@ from draftmesh.core.errors import InternalError, StateError
 from draftmesh.core.evidence import Evidence, ProposalEvidence, PsiEvidence, SparseDistribution
 from draftmesh.core.sampling import Method
 from draftmesh.core.text import TERMINAL_ROLES, Item, TextPrefix, items_length
-from draftmesh.decoding.streams import RATIO_METHODS
 from draftmesh.drafter.symbols import common_length, to_items, to_symbols
 
 
@@ -157,7 +156,7 @@ class Chain:
         Never for methods that judge tokens by ratios: a draft that went out sooner because it ends would be judged
         where another one is not, so what it says would choose who judges it. They draw on as if nothing had ended.
         """
-        if self._keep is Keep.TOKENS and self._method in RATIO_METHODS:
+        if self._keep is Keep.TOKENS and self._method.judges_by_ratio:
             return False
         return bool(self._tokens) and to_items(self._tokens[-1])[-1] in TERMINAL_ROLES
 

@@ -12,7 +12,7 @@ from draftmesh.core.errors import DraftmeshError, InternalError, UnavailableErro
 from draftmesh.core.protocols import Clock
 from draftmesh.drafter.backend import Backend, Propose
 from draftmesh.drafter.chain import Chain
-from draftmesh.drafter.session import DraftSession, DraftTally, Outlet, Pacing
+from draftmesh.drafter.session import DraftSession, Outlet, Pacing
 from draftmesh.tokenization.vocabulary import Vocabulary
 
 _LOG = structlog.get_logger(__name__)
@@ -44,9 +44,9 @@ class Lane:
         self._session = DraftSession(chain, outlet, clock, pacing)
 
     @property
-    def tally(self) -> DraftTally:
-        """What the session has done so far."""
-        return self._session.tally
+    def wasted_bytes(self) -> int:
+        """Drawn bytes that commits have contradicted so far."""
+        return self._session.wasted_bytes
 
     async def open(self) -> None:
         """Begin to draw; returns when the backend has taken the session.

@@ -40,24 +40,14 @@ class Pacing:
     """Milliseconds at least between two blocks of a session."""
 
 
-@dataclass(slots=True)
-class DraftTally:
-    """What a session has done so far, for metrics."""
-
-    drawn_tokens: int = 0
-    blocks: int = 0
-    commits: int = 0
-    divergences: int = 0
-    wasted_bytes: int = 0
-    """Drawn bytes that commits contradicted."""
-
-
 class DraftSession:
     """Draws ahead of the committed text, and rewinds where the target parts from it. It is its proposer's sink."""
 
     def __init__(self, chain: Chain, outlet: Outlet, clock: Clock, pacing: Pacing) -> None:
         """Without a proposer yet: it comes with :meth:`start`, because it needs its sink first."""
-        self.tally = DraftTally()
+        self.wasted_bytes = 0
+        """Drawn bytes that commits have contradicted so far."""
+
         self._chain = chain
         self._outlet = outlet
         self._clock = clock
@@ -98,7 +88,6 @@ class DraftSession:
         if self._proposer is None or self._closed:
             return
         divergence = self._chain.commit(commit)
-        self.tally.commits += 1
         if divergence is not None:
             self._rewind(self._proposer, divergence)
         self._go_on()
@@ -130,7 +119,6 @@ class DraftSession:
             self._chain.draw(token)
         if missing_next:
             self._chain.draw_nothing()
-        self.tally.drawn_tokens += len(tokens)
         wanted = 0 if exhausted else self._chain.room
         if not wanted or self._is_due():
             self._send(paused=not wanted)
@@ -149,8 +137,7 @@ class DraftSession:
             self._proposer.close()
 
     def _rewind(self, proposer: Proposer, divergence: Divergence) -> None:
-        self.tally.divergences += 1
-        self.tally.wasted_bytes += divergence.wasted_bytes
+        self.wasted_bytes += divergence.wasted_bytes
         self._chain.back_up(proposer.rebase(divergence))
 
     def _go_on(self) -> None:
@@ -168,5 +155,4 @@ class DraftSession:
 
     def _send(self, *, paused: bool) -> None:
         self._last_block_at = self._clock.monotonic()
-        self.tally.blocks += 1
         self._outlet.put(self._chain.take_block(paused=paused))

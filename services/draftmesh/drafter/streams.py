@@ -121,7 +121,7 @@ class DraftStreams:
             spans.end()
             self._open.discard(outbox)
             daemon.metrics.sessions_active.add(-1)
-            daemon.metrics.wasted_bytes.add(lane.tally.wasted_bytes)
+            daemon.metrics.wasted_bytes.add(lane.wasted_bytes)
 
     def _count(self, message: Outgoing, spans: DraftSpans) -> None:
         if isinstance(message, Block):

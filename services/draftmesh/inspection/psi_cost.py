@@ -9,8 +9,7 @@ from opentelemetry import metrics
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, Metric, NumberDataPoint
 
-PSI = "draftmesh.drafter.psi"
-PSI_ROWS = "draftmesh.drafter.psi_rows"
+from draftmesh.telemetry.metrics import PSI, PSI_ROWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +17,7 @@ class PsiCost:
     """The cost of ψ while some tokens were committed."""
 
     per_committed_token: float
-    """Values of ψ that the drafter computed, for its blocks and for the verifier's questions."""
+    """Values of ψ that the drafter reported, for its blocks and for the verifier's questions."""
 
     rows_per_psi: float
     """Rows of the drafter's engine that were run for ψ alone."""

@@ -12,7 +12,7 @@ from draftmesh.inspection.vocabularies import VocabularyReport
 _WORTH_IT = 1.05
 """Drafting must be this much faster than no drafting to be recommended."""
 
-_TRUSTING = frozenset({Method.TLI.label, Method.REJECTION.label, Method.SLRS.label})
+_TRUSTING = frozenset(method.label for method in Method if method.judges_by_ratio)
 
 
 def recommend(vocabularies: VocabularyReport, trials: Sequence[Trial], problem: str = "") -> str:

@@ -36,6 +36,13 @@ def position_attribute(position: int) -> dict[str, int]:
     return {POSITION: min(position, MAX_POSITION)}
 
 
+PSI = "draftmesh.drafter.psi"
+"""Counts the token sequences whose ψ a drafter reported."""
+
+PSI_ROWS = "draftmesh.drafter.psi_rows"
+"""Counts the rows of a drafter's engine that were computed for ψ alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class RpcMetrics:
     """What every server measures."""
@@ -86,9 +93,9 @@ class DrafterMetrics:
             sessions_active=_sessions_active(meter),
             drafted_tokens=_drafted_tokens(meter),
             wasted_bytes=_wasted_bytes(meter),
-            psi=meter.create_counter("draftmesh.drafter.psi", "{sequence}", "Token sequences whose ψ was reported"),
-            psi_rows=_rows(meter, "psi_rows", "Engine rows computed for ψ alone"),
-            draft_rows=_rows(meter, "draft_rows", "Engine rows computed to draw draft tokens"),
+            psi=meter.create_counter(PSI, "{sequence}", "Token sequences whose ψ was reported"),
+            psi_rows=_rows(meter, PSI_ROWS, "Engine rows computed for ψ alone"),
+            draft_rows=_rows(meter, "draftmesh.drafter.draft_rows", "Engine rows computed to draw draft tokens"),
             batch_sequences=_batch_sequences(meter),
             step_duration=_step_duration(meter),
         )
@@ -241,7 +248,7 @@ def _sessions_active(meter: Meter) -> UpDownCounter:
 
 
 def _rows(meter: Meter, name: str, description: str) -> Counter:
-    return meter.create_counter(f"draftmesh.drafter.{name}", "{row}", description)
+    return meter.create_counter(name, "{row}", description)
 
 
 def _rounds(meter: Meter) -> Counter:

@@ -78,7 +78,6 @@ def test_a_token_without_psi_is_kept_at_once() -> None:
     asked = residual(mint_noise_key(5, [0]))
     first = asked.ids[0]
     assert asked.answer([0.0] * len(asked.ids)) == Recovered(first, TokenLogprobs(float(first)))
-    assert asked.used_trials == 1
 
 
 def test_questions_are_the_same_for_the_same_key() -> None:

@@ -9,7 +9,7 @@ import pytest
 from draftmesh.core.endpoint import DrafterInfo
 from draftmesh.core.errors import DraftmeshError, InvalidRequestError, NotFoundError, UnsupportedMethodError
 from draftmesh.core.sampling import Method
-from draftmesh.drafter.admission import ID_METHODS, admissible
+from draftmesh.drafter.admission import admissible
 from draftmesh.drafter.config import DrafterConfig
 from draftmesh.drafter.vocabularies import VocabularyStore
 from draftmesh.tokenization.vocabulary import Vocabulary
@@ -22,7 +22,7 @@ INFO = DrafterInfo(
     name="drafter",
     digest=b"d",
     vocabulary_digest=TARGET.digest,
-    methods=(Method.EXACT, *ID_METHODS),
+    methods=tuple(method for method in Method if method is Method.EXACT or method.proposes_ids),
     max_context_tokens=100,
     max_ahead_tokens=16,
     max_sessions=1,

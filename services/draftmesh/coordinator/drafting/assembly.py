@@ -10,7 +10,7 @@ from draftmesh.coordinator.drafting.feed import DraftFeed, FeedConfig, Stage
 from draftmesh.coordinator.drafting.id_drafts import IdDrafts
 from draftmesh.coordinator.drafting.text_drafts import TextDrafts, Translator
 from draftmesh.coordinator.instruments import Instruments
-from draftmesh.coordinator.openings import ID_METHODS, Job
+from draftmesh.coordinator.openings import Job
 from draftmesh.coordinator.pools.seats import SeatSource
 from draftmesh.coordinator.round_trace import RoundTrace
 from draftmesh.core.protocols import Drafter
@@ -34,7 +34,7 @@ def make_feed(
     limits = DraftLimits(config.max_ahead_tokens)
     if job.method is Method.SLRS:
         drafts = BlockDrafts(stage.vocabulary)
-    elif job.method in ID_METHODS:
+    elif job.method.proposes_ids:
         drafts = IdDrafts(limits, job.method, stage.vocabulary)
     else:
         drafts = TextDrafts(limits, translator, trace)

@@ -22,7 +22,6 @@ from draftmesh.core.evidence import ProposalEvidence, SparseDistribution
 from draftmesh.core.protocols import TokenTable
 from draftmesh.core.sampling import Method
 from draftmesh.core.text import Item
-from draftmesh.decoding.streams import RATIO_METHODS
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ class IdDrafts:
 
         Where tokens are judged by ratios, what the last one says must not decide when they are: then only a pause does.
         """
-        return self._buffer.is_paused if self._method in RATIO_METHODS else self._buffer.ended
+        return self._buffer.is_paused if self._method.judges_by_ratio else self._buffer.ended
 
     def read(self, *, ended: bool) -> Candidate:
         """All of the draft: it is never retokenised and nothing is held back."""
