@@ -27,7 +27,7 @@ from draftmesh.transport.codec_verify import verify_request_to_proto
 from draftmesh.v1 import common_pb2, coordinator_pb2, coordinator_pb2_grpc, drafter_pb2, verifier_pb2, verifier_pb2_grpc
 from tests.helpers.coordinator_bench import until_ready
 from tests.helpers.deployment import NGRAM, PATIENT, Deployment, deployment, until_released
-from tests.helpers.servers import DRAFTER_SERVICE, Context, ScriptedDrafter, running_server
+from tests.helpers.servers import DRAFTER_INFO, DRAFTER_SERVICE, Context, ScriptedDrafter, running_server
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
@@ -213,7 +213,7 @@ ROWS = (
         "method that is not offered",
         generate(method=common_pb2.METHOD_SLRS),
         Code.UNIMPLEMENTED,
-        "method slrs is not offered",
+        "method slrs relies on what drafters say",
         "UNSUPPORTED_METHOD",
     ),
     Row("draft limit", generate(max_draft_tokens=999), Code.INVALID_ARGUMENT, "max_draft_tokens", "INVALID_REQUEST"),
@@ -298,7 +298,8 @@ class ContradictoryDrafter(ScriptedDrafter):
     async def _contradict(self, context: Context) -> None:
         self.num_asked += 1
         fence = (await context.read()).fence
-        await context.write(drafter_pb2.DraftResponse(fence=fence, opened=drafter_pb2.DraftOpened(max_ahead_tokens=8)))
+        opened = drafter_pb2.DraftOpened(drafter_digest=DRAFTER_INFO.digest, max_ahead_tokens=8)
+        await context.write(drafter_pb2.DraftResponse(fence=fence, opened=opened))
         block = drafter_pb2.Block(
             start=common_pb2.TextPrefix(length=0, hash=1),
             items=[common_pb2.Item(text=b"abc")],

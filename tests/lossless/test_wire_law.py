@@ -16,6 +16,7 @@ from tests.lossless.wire import METHODS, find_on_wire
 
 torch.set_num_threads(1)
 SAMPLES = 200
+CONTROL_SAMPLES = 600  # how many positions a draft is judged at depends on the machine's load
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.label)
@@ -32,6 +33,6 @@ def test_control_a_planted_bug_is_seen_through_the_whole_product() -> None:
     """A drafter that proposes its likeliest token, and reports the distribution, biases the text."""
     mutant = next(mutant for mutant in MUTANTS if mutant.cell.method is Method.TLI)
     with mutant.plant():
-        found = find_on_wire(Method.TLI, SAMPLES)
+        found = find_on_wire(Method.TLI, CONTROL_SAMPLES)
     print(f"\n{mutant.name}: {found.finding.clearest}")
     assert not found.finding.is_faithful(num_cells())
