@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from google.protobuf.message import Message
 
-from draftmesh.core.draft import Block
+from draftmesh.core.draft import DEFAULT_PROPOSAL_SUPPORT, Block
 from draftmesh.core.errors import (
     DraftmeshError,
     InternalError,
@@ -19,10 +19,11 @@ from draftmesh.core.errors import (
     UnsupportedError,
     UnsupportedMethodError,
 )
+from draftmesh.core.evidence import ProposalEvidence, SparseDistribution
 from draftmesh.core.fence import Fence
 from draftmesh.core.sampling import FinishReason, Method, SamplingParams
 from draftmesh.core.text import Item, Role, TextPrefix, TokenPrefix
-from draftmesh.core.verify import RoundStatus, Verdict
+from draftmesh.core.verify import RoundStatus, Verdict, VerifyRound
 from draftmesh.transport import codec_common, codec_coordinator, codec_draft, codec_evidence, codec_verify
 from draftmesh.transport.codec_tokenizer import TokenizerAssembler
 from draftmesh.transport.codec_vocabulary import vocabulary_from_proto
@@ -301,3 +302,14 @@ def test_vocabularies_that_are_refused(request_fields: dict[str, object], words:
 def test_fences_keep_epoch_and_attempt_apart() -> None:
     """Epoch and attempt do not change places."""
     assert codec_common.fence_from_proto(common_pb2.Fence(session_epoch=2, attempt=5)) == Fence(2, 5)
+
+
+def test_a_proposal_of_the_default_support_takes_600_bytes_a_position_at_most() -> None:
+    """Also with the ids of the largest vocabularies, to the coordinator and from there to the verifier."""
+    ids = tuple(range(262_144 - DEFAULT_PROPOSAL_SUPPORT, 262_144))
+    weights = (1 / DEFAULT_PROPOSAL_SUPPORT,) * DEFAULT_PROPOSAL_SUPPORT
+    evidence = ProposalEvidence((SparseDistribution(ids, weights),) * 8)
+    proposed = Block(1, TextPrefix(), (b" a",) * 8, False, ids[:8], evidence)
+    asked = VerifyRound(1, TokenPrefix(), ids[:8], evidence)
+    messages = (codec_draft.block_to_proto(proposed), codec_verify.round_to_proto(asked))
+    assert max(message.ByteSize() for message in messages) <= 8 * 600
