@@ -21,7 +21,7 @@ from draftmesh.demo.models import TARGET, demo_model_path
 from draftmesh.demo.prompts import all_prompts, spread
 from draftmesh.inspection.psi_cost import PsiMeter
 from draftmesh.inspection.report import Inspection, by_serving, without_serving
-from draftmesh.inspection.sources import Candidate, candidate, read_texts
+from draftmesh.inspection.sources import PairSide, pair_side, read_texts
 from draftmesh.inspection.trials import TrialPlan
 from draftmesh.inspection.vocabularies import VocabularyReport, inspect_vocabularies
 from draftmesh.telemetry.logs import configure_logging
@@ -107,12 +107,12 @@ def _serve(
     return asyncio.run(by_serving(vocabularies, replicas, plan, psi_meter=psi_meter, progress=progress))
 
 
-def _target(name: str) -> Candidate:
-    return candidate(name, str(demo_model_path(TARGET)) if name == DEMO else name)
+def _target(name: str) -> PairSide:
+    return pair_side(name, str(demo_model_path(TARGET)) if name == DEMO else name)
 
 
-def _drafter(name: str) -> Candidate:
-    return Candidate(name, None) if name == NGRAM else candidate(name, model_path(name))
+def _drafter(name: str) -> PairSide:
+    return PairSide(name, None) if name == NGRAM else pair_side(name, model_path(name))
 
 
 def _validate(options: InspectOptions) -> None:

@@ -18,7 +18,7 @@ _MOST_CHARACTERS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class PairSide:
     """One side of a pair: a model's name, and its tokenizer or why there is none."""
 
     name: str
@@ -27,16 +27,16 @@ class Candidate:
     """Why its tokenizer cannot be used; empty if it can, or if there is no model and so no tokenizer."""
 
 
-def candidate(name: str, model: str) -> Candidate:
+def pair_side(name: str, model: str) -> PairSide:
     """The tokenizer of a model, from its folder or a hub; a refusal is part of the answer.
 
     Raises:
         ConfigError: there is no such model.
     """
     try:
-        return Candidate(name, load_tokenizer(_folder(model)))
+        return PairSide(name, load_tokenizer(_folder(model)))
     except UnsupportedTokenizerError as error:
-        return Candidate(name, None, str(error))
+        return PairSide(name, None, str(error))
 
 
 def read_texts(path: Path) -> tuple[str, ...]:

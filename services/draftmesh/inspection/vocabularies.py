@@ -13,7 +13,7 @@ from itertools import chain
 from typing import Protocol
 
 from draftmesh.core.text import Role
-from draftmesh.inspection.sources import Candidate
+from draftmesh.inspection.sources import PairSide
 from draftmesh.tokenization import Tokenizer
 from draftmesh.tokenization.intersection import Intersection, intersect
 
@@ -102,7 +102,7 @@ class ByteCodec(Protocol):
         """The bytes of ids."""
 
 
-def inspect_vocabularies(target: Candidate, drafter: Candidate, texts: Sequence[str]) -> VocabularyReport:
+def inspect_vocabularies(target: PairSide, drafter: PairSide, texts: Sequence[str]) -> VocabularyReport:
     """Compare two tokenizers on a corpus."""
     shared: SharedReport | None = None
     roles: tuple[RoleReport, ...] = ()
@@ -118,7 +118,7 @@ def round_trip_failures(codec: ByteCodec, texts: Sequence[str]) -> tuple[str, ..
     return tuple(text[:_EXCERPT_CHARACTERS] for text in failed)
 
 
-def _tokenizer(side: Candidate, texts: Sequence[str]) -> TokenizerReport:
+def _tokenizer(side: PairSide, texts: Sequence[str]) -> TokenizerReport:
     if side.tokenizer is None:
         return TokenizerReport(side.name, refusal=side.refusal)
     return TokenizerReport(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from draftmesh.inspection.recommendation import recommend
-from draftmesh.inspection.sources import Candidate
+from draftmesh.inspection.sources import PairSide
 from draftmesh.inspection.trials import Trial
 from draftmesh.inspection.vocabularies import VocabularyReport, inspect_vocabularies
 from tests.helpers.tokenizers import small_tokenizer
@@ -16,9 +16,9 @@ from tests.unit.inspection.builders import trial
 TEXTS = ("def f(x):\n    return x\n",)
 
 
-def pair(target: Candidate | str, drafter: Candidate | str) -> VocabularyReport:
+def pair(target: PairSide | str, drafter: PairSide | str) -> VocabularyReport:
     """The tokenizers of a pair, small ones by name."""
-    sides = (Candidate(name, small_tokenizer(name)) if isinstance(name, str) else name for name in (target, drafter))
+    sides = (PairSide(name, small_tokenizer(name)) if isinstance(name, str) else name for name in (target, drafter))
     return inspect_vocabularies(*sides, TEXTS)
 
 
@@ -61,13 +61,13 @@ def test_a_method_that_was_refused_is_no_candidate() -> None:
 
 def test_a_target_that_loses_bytes_cannot_be_paired() -> None:
     """The sentence has the name and the reason."""
-    sentence = recommend(pair(Candidate("t5", None, "it normalises"), "llama2"), ())
+    sentence = recommend(pair(PairSide("t5", None, "it normalises"), "llama2"), ())
     assert sentence == "These two cannot be paired: t5 cannot be a target, since it normalises."
 
 
 def test_a_drafter_that_loses_bytes_cannot_be_paired() -> None:
     """Nor can it draft."""
-    sentence = recommend(pair("gpt2", Candidate("bert", None, "it lower-cases text")), ())
+    sentence = recommend(pair("gpt2", PairSide("bert", None, "it lower-cases text")), ())
     assert sentence == "These two cannot be paired: bert cannot draft, since it lower-cases text."
 
 
@@ -80,4 +80,4 @@ def test_tokenizers_alone_say_what_is_possible() -> None:
     """How much is shared, one vocabulary, or a drafter without one."""
     assert "of the target's tokens on this corpus are shared" in recommend(PAIR, ())
     assert "rejection among them" in recommend(pair("gpt2", "gpt2"), ())
-    assert "can be served with exact" in recommend(pair("gpt2", Candidate("ngram", None)), ())
+    assert "can be served with exact" in recommend(pair("gpt2", PairSide("ngram", None)), ())

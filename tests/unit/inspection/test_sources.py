@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from draftmesh.core.errors import ConfigError
-from draftmesh.inspection.sources import candidate, read_texts
+from draftmesh.inspection.sources import pair_side, read_texts
 from tests.helpers.tokenizers import small_tokenizer, write_tokenizer
 
 
@@ -48,11 +48,11 @@ def test_a_corpus_that_is_none_is_refused(tmp_path: Path, name: str, content: by
 
 def test_a_tokenizer_is_read_from_its_folder(tmp_path: Path) -> None:
     """The same tokenizer, under the name that it was asked for by."""
-    found = candidate("mine", str(write_tokenizer("gemma", tmp_path)))
+    found = pair_side("mine", str(write_tokenizer("gemma", tmp_path)))
     assert found.tokenizer is not None
     assert (found.name, found.refusal, found.tokenizer.digest) == ("mine", "", small_tokenizer("gemma").digest)
 
 
 def test_a_folder_without_a_tokenizer_is_a_refusal(tmp_path: Path) -> None:
     """It says what is missing."""
-    assert "there is no tokenizer.json" in candidate("empty", str(tmp_path)).refusal
+    assert "there is no tokenizer.json" in pair_side("empty", str(tmp_path)).refusal

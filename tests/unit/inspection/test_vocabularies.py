@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from draftmesh.inspection.sources import Candidate, candidate
+from draftmesh.inspection.sources import PairSide, pair_side
 from draftmesh.inspection.vocabularies import (
     SharedReport,
     VocabularyReport,
@@ -18,9 +18,9 @@ from draftmesh.inspection.vocabularies import (
 from tests.helpers.tokenizers import CORPUS, small_tokenizer, tokenizer_document, tokenizer_files
 
 
-def side(name: str) -> Candidate:
+def side(name: str) -> PairSide:
     """One of the small tokenizers."""
-    return Candidate(name, small_tokenizer(name))
+    return PairSide(name, small_tokenizer(name))
 
 
 def report(target: str, drafter: str, texts: Sequence[str] = CORPUS) -> VocabularyReport:
@@ -110,7 +110,7 @@ def test_a_tokenizer_that_loses_bytes_is_reported_with_the_reason(
     folder = tmp_path_factory.mktemp(name)
     for file in tokenizer_files(name):
         (folder / file.name).write_bytes(file.data)
-    found = inspect_vocabularies(side("gpt2"), candidate(name, str(folder)), CORPUS)
+    found = inspect_vocabularies(side("gpt2"), pair_side(name, str(folder)), CORPUS)
     assert (found.drafter.family, found.shared, found.roles) == ("", None, ())
     assert reason in found.drafter.refusal
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from draftmesh.coordinator.drafting.drafts import Candidate, Draft, check_ids
+from draftmesh.coordinator.drafting.drafts import Draft, KnownDraft, check_ids
 from draftmesh.core.draft import Block
 from draftmesh.core.errors import MalformedBlockError
 from draftmesh.core.evidence import PsiEvidence
@@ -46,12 +46,12 @@ class BlockDrafts:
         is_full = bool(self._ids) and len(self._ids) >= self._block_tokens
         return self._missing or is_full or (bool(self._items) and self._items[-1] in TERMINAL_ROLES)
 
-    def read(self, *, ended: bool) -> Candidate:
+    def read(self, *, ended: bool) -> KnownDraft:
         """The block, if it is whole."""
         del ended
         if not self.ended:
-            return Candidate()
-        return Candidate(Draft(tuple(self._ids), PsiEvidence(tuple(self._psi), self._missing)))
+            return KnownDraft()
+        return KnownDraft(Draft(tuple(self._ids), PsiEvidence(tuple(self._psi), self._missing)))
 
     def settle(self, ids: Sequence[int], items: Sequence[Item]) -> None:
         """The base's block has been judged; the next one begins after these tokens."""

@@ -49,7 +49,7 @@ NOTHING = Draft()
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class KnownDraft:
     """A draft as far as it is known."""
 
     draft: Draft = NOTHING
@@ -66,7 +66,7 @@ class Drafts(Protocol):
     def ended(self) -> bool:
         """Whether the draft will not get longer before something is committed."""
 
-    def read(self, *, ended: bool) -> Candidate:
+    def read(self, *, ended: bool) -> KnownDraft:
         """What there is to propose; ``ended``: nothing more will come, whoever is to blame."""
 
     def settle(self, ids: Sequence[int], items: Sequence[Item]) -> None:

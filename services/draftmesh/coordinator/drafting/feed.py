@@ -18,8 +18,8 @@ from opentelemetry.metrics import UpDownCounter
 
 from draftmesh.coordinator.backoff import Backoff, BackoffConfig
 from draftmesh.coordinator.drafting.bond import Bond
-from draftmesh.coordinator.drafting.drafts import Candidate, Drafts
-from draftmesh.coordinator.drafting.psi_desk import PsiDesk
+from draftmesh.coordinator.drafting.drafts import Drafts, KnownDraft
+from draftmesh.coordinator.drafting.psi_questions import PsiQuestions
 from draftmesh.coordinator.pools.seats import Seat, SeatSource
 from draftmesh.coordinator.tasks import race, unless
 from draftmesh.core.draft import Block, Commit, DraftOpen
@@ -95,7 +95,7 @@ class DraftFeed:
         random: Random,
     ) -> None:
         self.bond = bond
-        self.desk = PsiDesk()
+        self.questions = PsiQuestions()
         """Questions that the drafter at work is to answer."""
 
         self._source = source
@@ -134,7 +134,7 @@ class DraftFeed:
         """When the session fails unless the drafters it is bound to bring what they owe; None: nothing is owed."""
         return self.bond.since_s + self._config.bond_patience_ms / 1e3 if self.bond and self._owes else None
 
-    def read(self) -> Candidate:
+    def read(self) -> KnownDraft:
         """What there is to propose."""
         return self._drafts.read(ended=self.ended)
 
@@ -142,7 +142,7 @@ class DraftFeed:
         """The target has committed this; the drafter hears of it as soon as this task lets others run."""
         self._drafts.settle(ids, items)
         if self.bond is not None:
-            self.desk.clear()
+            self.questions.clear()
             # Between two blocks is the only time to leave a drafter that drains: nobody is told of the new base.
             if self._seat is not None and self._seat.is_draining:
                 self._leaving.set()
@@ -153,7 +153,7 @@ class DraftFeed:
         """The verifier asks for ψ after the ``accepted`` tokens of the block that follows ``base``."""
         if self.bond is not None and not self._owes:
             self.bond.touch()
-        self.desk.ask(query, base, accepted)
+        self.questions.ask(query, base, accepted)
         self._unsent.set()
 
     def take_losses(self) -> Ledger:
@@ -176,7 +176,7 @@ class DraftFeed:
 
     @property
     def _owes(self) -> bool:
-        return self.bond is not None and self.bond.is_bound and (not self._drafts.ended or self.desk.is_waiting)
+        return self.bond is not None and self.bond.is_bound and (not self._drafts.ended or self.questions.is_waiting)
 
     async def _serve_once(self) -> None:
         seat = await self._acquire()
@@ -219,7 +219,7 @@ class DraftFeed:
                 if self.bond is not None and not (self.bond.holds and len(self._items) == opened_at):
                     return  # the base has been settled meanwhile
                 self._drafts.restart(request.max_ahead_tokens, is_behind=len(self._items) > opened_at)
-                self.desk.restart()
+                self.questions.restart()
                 with self._at_work(seat):
                     await race(self._send(stream, opened_at), self._receive(stream), self._until_left(seat))
 
@@ -272,14 +272,14 @@ class DraftFeed:
                 num_sent += len(settled)
                 offset += items_length(settled)
                 continue
-            for evaluate in self.desk.take_unsent():
+            for evaluate in self.questions.take_unsent():
                 await stream.send(evaluate)
             await self._unsent.wait()
 
     async def _receive(self, stream: DraftStream) -> None:
         while True:
             message = await stream.receive()
-            is_of_use = self._drafts.offer(message) if isinstance(message, Block) else self.desk.hear(message)
+            is_of_use = self._drafts.offer(message) if isinstance(message, Block) else self.questions.hear(message)
             if is_of_use:
                 self._backoff.reset()
                 if self.bond is not None:

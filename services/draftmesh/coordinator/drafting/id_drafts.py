@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from draftmesh.coordinator.drafting.buffer import DraftBuffer, DraftLimits
-from draftmesh.coordinator.drafting.drafts import Candidate, Draft, check_ids
+from draftmesh.coordinator.drafting.drafts import Draft, KnownDraft, check_ids
 from draftmesh.core.draft import Block
 from draftmesh.core.evidence import ProposalEvidence, SparseDistribution
 from draftmesh.core.protocols import TokenTable
@@ -50,12 +50,12 @@ class IdDrafts:
         """
         return self._buffer.is_paused if self._method.judges_by_ratio else self._buffer.ended
 
-    def read(self, *, ended: bool) -> Candidate:
+    def read(self, *, ended: bool) -> KnownDraft:
         """All of the draft: it is never retokenised and nothing is held back."""
         del ended
         known = [token.distribution for token in self._tokens if token.distribution is not None]
         evidence = ProposalEvidence(tuple(known)) if known else None
-        return Candidate(Draft(tuple(token.id for token in self._tokens), evidence))
+        return KnownDraft(Draft(tuple(token.id for token in self._tokens), evidence))
 
     def settle(self, ids: Sequence[int], items: Sequence[Item]) -> None:
         """The target has committed these tokens."""

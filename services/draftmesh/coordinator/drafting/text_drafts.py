@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from draftmesh.coordinator.drafting.buffer import DraftBuffer, DraftLimits
-from draftmesh.coordinator.drafting.drafts import Candidate, Draft
+from draftmesh.coordinator.drafting.drafts import Draft, KnownDraft
 from draftmesh.coordinator.round_trace import RoundTrace
 from draftmesh.core.draft import Block
 from draftmesh.core.errors import InvalidTextError
@@ -38,16 +38,16 @@ class TextDrafts:
         """Whether the draft will not get longer before something is committed."""
         return self._buffer.ended
 
-    def read(self, *, ended: bool) -> Candidate:
+    def read(self, *, ended: bool) -> KnownDraft:
         """The text as target tokens."""
         if self._buffer.is_empty:
-            return Candidate()
+            return KnownDraft()
         with self._trace.translating():
             try:
                 translation = self._translator.translate(self._buffer.draft, ended=ended)
             except InvalidTextError:  # the target cannot say this, so it will not
-                return Candidate()
-        return Candidate(Draft(translation.ids), translation.weak_ids)
+                return KnownDraft()
+        return KnownDraft(Draft(translation.ids), translation.weak_ids)
 
     def settle(self, ids: Sequence[int], items: Sequence[Item]) -> None:
         """The target has committed these tokens."""

@@ -22,7 +22,7 @@ from draftmesh.coordinator.loop.books import Books
 from draftmesh.coordinator.loop.delivery import Delivery, Output
 from draftmesh.coordinator.loop.failover import Failover, FailoverConfig
 from draftmesh.coordinator.loop.pace import Pace, PaceConfig
-from draftmesh.coordinator.loop.proposals import Decision, Proposals, Situation
+from draftmesh.coordinator.loop.proposals import Decision, Proposals, VerifierState
 from draftmesh.coordinator.loop.rounds import Answer, RoundBook
 from draftmesh.coordinator.loop.silence import Silence
 from draftmesh.coordinator.loop.transcript import Transcript
@@ -141,7 +141,7 @@ class Generation:
         finally:
             self._trace.close()
             if self._feed is not None:
-                self._feed.desk.clear()
+                self._feed.questions.clear()
 
     async def _converse(self, now: _Conversation) -> None:
         self._books.turn()
@@ -164,7 +164,7 @@ class Generation:
                 self._pass_on(message, now.rounds)
             else:
                 self._hear(now.rounds, message, now.seat)
-        if now.rounds.is_idle or (self._feed is not None and self._feed.desk.is_waiting):
+        if now.rounds.is_idle or (self._feed is not None and self._feed.questions.is_waiting):
             now.silence.asked()  # it is not the verifier that is being waited for
         now.silence.check(self._pace.step_ms)
         self._check_bond()
@@ -212,12 +212,12 @@ class Generation:
         """What to do now; nothing while a draft is being judged."""
         if self._transcript.finished or now.rounds.is_judging:
             return Decision()
-        situation = Situation(
+        state = VerifierState(
             is_idle=now.rounds.is_idle,
             limit_tokens=min(now.seat.limit_tokens, self._remaining_tokens - 1),  # one token always follows a draft
             is_refused=now.rounds.refuses_at(self._transcript.prefix),
         )
-        return self._proposals.decide(situation)
+        return self._proposals.decide(state)
 
     async def _ask(self, now: _Conversation, decision: Decision) -> None:
         self._proposals.act(decision)
@@ -229,7 +229,7 @@ class Generation:
             with self._trace.asking(request, waited_ms):
                 await now.stream.send(request)
             self._record(Ledger(draft_wait_ms=waited_ms), now.seat)
-        for reply in self._feed.desk.take_replies() if self._feed is not None else ():
+        for reply in self._feed.questions.take_replies() if self._feed is not None else ():
             now.silence.asked()
             await now.stream.send(reply)
 

@@ -16,7 +16,7 @@ from draftmesh.core.text import Item
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class VerifierState:
     """Where the verifier stands; no draft is being judged."""
 
     is_idle: bool
@@ -69,13 +69,13 @@ class Proposals:
         if self._feed is not None:
             self._feed.settle(ids, items)
 
-    def decide(self, situation: Situation) -> Decision:
+    def decide(self, state: VerifierState) -> Decision:
         """What to do now."""
-        if self._feed is None or situation.limit_tokens == 0:
-            return Decision(free_run=situation.is_idle)
+        if self._feed is None or state.limit_tokens == 0:
+            return Decision(free_run=state.is_idle)
         if self._feed.bond is not None:
-            return self._decide_bound(self._feed, self._feed.bond, situation)
-        return self._decide_freely(self._feed, situation)
+            return self._decide_bound(self._feed, self._feed.bond, state)
+        return self._decide_freely(self._feed, state)
 
     def act(self, decision: Decision) -> None:
         """The decision is carried out."""
@@ -90,14 +90,14 @@ class Proposals:
         """Waste and failures of drafting since the last call."""
         return self._feed.take_losses() if self._feed is not None else Ledger()
 
-    def _decide_freely(self, feed: DraftFeed, situation: Situation) -> Decision:
+    def _decide_freely(self, feed: DraftFeed, state: VerifierState) -> Decision:
         now_s = self._clock.monotonic()
-        draft = NOTHING if situation.is_refused else self._ready(feed, now_s).cut(self._limit(situation))
+        draft = NOTHING if state.is_refused else self._ready(feed, now_s).cut(self._limit(state))
         if draft:
             return Decision(draft)
         ends_s = self._pace.deadline_s if feed.drafter is not None else self._pace.least_deadline_s
-        if situation.is_idle and (situation.is_refused or now_s >= ends_s):
-            return Decision(free_run=True, starved=feed.drafter is not None and not situation.is_refused)
+        if state.is_idle and (state.is_refused or now_s >= ends_s):
+            return Decision(free_run=True, starved=feed.drafter is not None and not state.is_refused)
         remaining_s = self._pace.deadline_s - now_s if feed.drafter is not None else ends_s - now_s
         return Decision(wait_s=remaining_s if remaining_s > 0 else None)
 
@@ -112,18 +112,18 @@ class Proposals:
         # The wait is over: better tokens that more text might have changed than fewer.
         return Draft(draft.ids + candidate.weak_ids, draft.evidence)
 
-    def _decide_bound(self, feed: DraftFeed, bond: Bond, situation: Situation) -> Decision:
+    def _decide_bound(self, feed: DraftFeed, bond: Bond, state: VerifierState) -> Decision:
         """``slrs``: a base of which a drafter has been told waits for its block, however long."""
         if bond.is_bound:
-            return Decision(feed.read().draft.cut(self._limit(situation)))
+            return Decision(feed.read().draft.cut(self._limit(state)))
         if bond.holds:
             return Decision()
         if bond.is_asking:
-            return Decision(admits=situation.is_idle)
+            return Decision(admits=state.is_idle)
         now_s, ends_s = self._clock.monotonic(), self._pace.deadline_s
-        if situation.is_idle and now_s < ends_s:
+        if state.is_idle and now_s < ends_s:
             return Decision(wait_s=ends_s - now_s)
-        return Decision(free_run=situation.is_idle, starved=situation.is_idle)
+        return Decision(free_run=state.is_idle, starved=state.is_idle)
 
-    def _limit(self, situation: Situation) -> int:
-        return min(situation.limit_tokens, self._draft_tokens)
+    def _limit(self, state: VerifierState) -> int:
+        return min(state.limit_tokens, self._draft_tokens)

@@ -22,7 +22,7 @@ class _Question:
     is_sent: bool = False
 
 
-class PsiDesk:
+class PsiQuestions:
     """Questions that have come, have been passed on, or have been answered."""
 
     def __init__(self) -> None:
