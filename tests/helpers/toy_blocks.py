@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from draftmesh.coordinator.drafting.drafts import Draft
 from draftmesh.core.evidence import PsiEvidence
 from draftmesh.core.sampling import NoiseKey, SamplingParams
-from draftmesh.core.text import Item, items_length
+from draftmesh.core.text import Item
 from draftmesh.decoding.longest_match import LongestMatch, Reading
 from draftmesh.decoding.noise_key import NoisePosition
 from draftmesh.decoding.proposal import Proposal, ProposalShape, own_choices
 from draftmesh.decoding.psi import Path
 from draftmesh.decoding.streams import Stream, block_key, stream_key
+from draftmesh.drafter.noise_positions import string_position
 from draftmesh.drafter.psi_book import PsiBook
 from tests.helpers.toy_language import ToyModel
 from tests.helpers.toy_proposals import CPU, Drawing, ToyProposals, has_ended
@@ -94,7 +95,7 @@ class BlockDrafter:
 
     def _drawing(self, session: Session, path: Path) -> Drawing:
         key = block_key(stream_key(session.root, Stream.DRAFT), session.history.offset, len(session.tokens))
-        position = NoisePosition(key, items_length(self._items(path)), len(path))
+        position = string_position(key, self._own.model.vocabulary, path)
         return Drawing((*self._base(session).committed, *path), position)
 
     def _shape(self, path: Path) -> ProposalShape:

@@ -16,6 +16,7 @@ from draftmesh.decoding.noise_key import NoisePosition
 from draftmesh.decoding.proposal import ProposalShape, shared_choices
 from draftmesh.decoding.streams import Stream, stream_key
 from draftmesh.drafter.chain import Chain, DraftToken
+from draftmesh.drafter.noise_positions import token_position
 from draftmesh.tokenization.intersection import intersect
 from tests.helpers.toy_language import ToyModel
 from tests.helpers.toy_proposals import CPU, Drawing, ToyProposals, has_ended
@@ -91,7 +92,7 @@ class SharedTokenDrafter:
         if self._method is Method.TLI_EXACT:
             now = session.history.position
             return NoisePosition(now.key, position.offset, now.zero_byte_tokens if position.offset == now.offset else 0)
-        return NoisePosition(stream_key(session.root, Stream.DRAFT), position.offset, position.tokens)
+        return token_position(stream_key(session.root, Stream.DRAFT), position)
 
 
 def _wants_more(session: Session, line: _Line) -> bool:

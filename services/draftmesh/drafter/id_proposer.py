@@ -15,6 +15,7 @@ from draftmesh.decoding.proposal import Choices, Proposal, ProposalShape
 from draftmesh.drafter.chain import Divergence, DraftToken
 from draftmesh.drafter.draft_sequence import DraftSequence
 from draftmesh.drafter.judge import Propose, proposal_of
+from draftmesh.drafter.noise_positions import token_position
 from draftmesh.drafter.opening import Opening
 from draftmesh.drafter.proposer import Sink, no_psi
 from draftmesh.engine.judging import Judgement
@@ -88,5 +89,4 @@ class IdProposer:
         """Fresh for each draft token that can come to be judged; ``tli-exact`` reads the noise that the target does."""
         if self._request.method is Method.TLI_EXACT:
             return None
-        position = self._sink.position
-        return NoisePosition(self._request.noise_key, position.offset, position.tokens)
+        return token_position(self._request.noise_key, self._sink.position)

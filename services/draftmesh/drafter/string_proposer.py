@@ -27,6 +27,7 @@ from draftmesh.drafter.canonical import CanonicalPairs
 from draftmesh.drafter.chain import Divergence, DraftToken
 from draftmesh.drafter.context import fit_steadily
 from draftmesh.drafter.judge import Propose
+from draftmesh.drafter.noise_positions import string_position
 from draftmesh.drafter.opening import Opening
 from draftmesh.drafter.path import TokenPath
 from draftmesh.drafter.path_runner import PathRunner, SequenceBudget
@@ -164,7 +165,7 @@ class StringProposer:
     def _position(self, path: Path) -> NoisePosition:
         """Where the block's own draw after ``path`` reads its noise; of other paths nothing is drawn that counts."""
         assert self._key is not None, "a block is under way"
-        return NoisePosition(self._key, len(self._vocabulary.join(path)), len(path))
+        return string_position(self._key, self._vocabulary, path)
 
     def _take_rows(self) -> None:
         """Learn from the rows that were computed, the draft's next token among them, and go on."""
