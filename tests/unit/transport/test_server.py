@@ -14,7 +14,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from draftmesh.core.errors import ConfigError, ExhaustedError, FencedError, UnavailableError
+from draftmesh.core.errors import CancelledByPeerError, ConfigError, ExhaustedError, FencedError, UnavailableError
 from draftmesh.transport.channels import open_channel
 from draftmesh.transport.config import ChannelConfig, ServerConfig
 from draftmesh.transport.server import RunningServer
@@ -230,7 +230,7 @@ async def test_a_drain_lets_open_calls_finish() -> None:
 
 
 async def test_a_drain_refuses_new_calls() -> None:
-    """While an open call holds the drain, a new one is UNAVAILABLE."""
+    """While an open call holds the drain, a new one is UNAVAILABLE, or CANCELLED if it met the goodbye on its way."""
     held = Held()
     handlers = toy_service(UnaryUnary=echo, UnaryStream=held.answer)
     async with running_server(handlers, config=PATIENT) as server, open_channel(server.address) as channel:
@@ -238,7 +238,7 @@ async def test_a_drain_refuses_new_calls() -> None:
         answers = client.unary_stream(TokenIds())
         await answers.read()
         draining = asyncio.create_task(server.drain())
-        with pytest.raises(UnavailableError), translated_errors("peer"):
+        with pytest.raises((UnavailableError, CancelledByPeerError)), translated_errors("peer"):
             await call_for_ever(client)
         held.release.set()
         await draining
