@@ -81,6 +81,16 @@ def items_length(items: Iterable[Item]) -> int:
     return sum(len(item) for item in items if isinstance(item, bytes))
 
 
+def text_until_role(items: Iterable[Item]) -> tuple[bytes, Role | None]:
+    """The text before the first role, and that role; None if there is none."""
+    pieces: list[bytes] = []
+    for item in items:
+        if isinstance(item, Role):
+            return b"".join(pieces), item
+        pieces.append(item)
+    return b"".join(pieces), None
+
+
 def join_items(items: Sequence[Item]) -> tuple[Item, ...]:
     """The same text with neighbouring byte pieces joined and empty ones dropped."""
     joined: list[Item] = []

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from draftmesh.core.protocols import TokenTable
-from draftmesh.core.text import TERMINAL_ROLES, Item, Role
+from draftmesh.core.text import TERMINAL_ROLES, Item, Role, text_until_role
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class LongestMatch:
 
     def read(self, items: Sequence[Item], *, limit: int) -> Reading:
         """The settled tokens of a draft, ``limit`` of them at most; reading ends at the first role."""
-        text, role = _until_role(items)
+        text, role = text_until_role(items)
         ids: list[int] = []
         position = 0
         while len(ids) < limit and position < len(text):
@@ -70,7 +70,7 @@ class LongestMatch:
 
     def rest(self, items: Sequence[Item], ids: Sequence[int]) -> bytes:
         """The text of a draft after its first tokens ``ids``."""
-        text, _ = _until_role(items)
+        text, _ = text_until_role(items)
         return text[sum(len(self._table.token_bytes(token)) for token in ids) :]
 
     def text(self, ids: Sequence[int]) -> bytes:
@@ -113,12 +113,3 @@ class LongestMatch:
     def _end(self, ids: list[int], role: Role) -> Reading:
         token = self._role_ids.get(role)
         return Reading(tuple(ids), missing=True) if token is None else Reading((*ids, token))
-
-
-def _until_role(items: Sequence[Item]) -> tuple[bytes, Role | None]:
-    text = bytearray()
-    for item in items:
-        if isinstance(item, Role):
-            return bytes(text), item
-        text += item
-    return bytes(text), None

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from draftmesh.core.text import TERMINAL_ROLES, Item, Role
+from draftmesh.core.text import TERMINAL_ROLES, Item, Role, text_until_role
 from draftmesh.tokenization.tokenizer import Tokenizer
 from draftmesh.tokenization.utf8 import pending_length
 
@@ -80,7 +80,7 @@ class DraftTranslator:
         Raises:
             InvalidTextError: the target's vocabulary has no token for one of the bytes.
         """
-        text, role = _until_role(draft)
+        text, role = text_until_role(draft)
         aligned = self._align(text) if text else _NOTHING
         if ended or role is not None:
             last = self._terminal(role)
@@ -147,16 +147,6 @@ class _Aligned:
 
 
 _NOTHING = _Aligned((), (), 0, 0)
-
-
-def _until_role(draft: Sequence[Item]) -> tuple[bytes, Role | None]:
-    """The text before the first role, and that role."""
-    pieces: list[bytes] = []
-    for item in draft:
-        if isinstance(item, Role):
-            return b"".join(pieces), item
-        pieces.append(item)
-    return b"".join(pieces), None
 
 
 def _hold_back(text: bytes, aligned: _Aligned) -> Translation:
