@@ -1,8 +1,14 @@
-"""The books, as a value: what drafting cost and what it won, for a session, a pair or a pool."""
+"""The books, as a value: what drafting cost and what it won, for a session, a pair or a pool.
+
+A ledger is a sum of deltas, one for each thing that happened, so a session's, a drafter's and a verifier's books
+are kept by the same additions.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from itertools import zip_longest
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +62,17 @@ class Ledger:
     def tokens_per_second(self) -> float:
         """Committed tokens per second of elapsed time."""
         return 1e3 * self.committed_tokens / self.elapsed_ms if self.elapsed_ms else 0.0
+
+
+_FIELDS = tuple(field.name for field in fields(Ledger))
+
+
+def add(first: Ledger, second: Ledger) -> Ledger:
+    """The sum, field by field and position by position."""
+    return Ledger(**{name: _sum(getattr(first, name), getattr(second, name)) for name in _FIELDS})
+
+
+def _sum(first: Any, second: Any) -> Any:  # noqa: ANN401 (a field's type)
+    if isinstance(first, tuple):
+        return tuple(a + b for a, b in zip_longest(first, second, fillvalue=0))
+    return first + second

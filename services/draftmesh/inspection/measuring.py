@@ -6,9 +6,11 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Protocol
 
 from draftmesh.client import GenerateOptions, Generation
+from draftmesh.core.ledger import add
 from draftmesh.core.sampling import Method
 
 
@@ -81,18 +83,16 @@ def sum_up(served: Sequence[Timed]) -> Figures:
     """The figures of at least one generation."""
     ledgers = [one.generation.ledger for one in served]
     tokens = [token for one in served for token in one.generation.tokens]
-    rounds = sum(ledger.rounds for ledger in ledgers)
-    drafted = sum(ledger.drafted_tokens for ledger in ledgers)
-    accepted = sum(ledger.accepted_tokens for ledger in ledgers)
-    steps = sum(ledger.target_steps for ledger in ledgers)
+    total = reduce(add, ledgers)
     return Figures(
         generations=len(served),
         tokens=len(tokens),
-        drafted_tokens=drafted,
-        acceptance_rate=accepted / max(1, drafted),
+        drafted_tokens=total.drafted_tokens,
+        acceptance_rate=total.acceptance_rate,
         acceptance_error=_ratio_error([(ledger.accepted_tokens, ledger.drafted_tokens) for ledger in ledgers]),
-        acceptance_length=1.0 + accepted / max(1, rounds),
-        accepted_bytes_per_target_step=sum(token.byte_length for token in tokens if token.drafted) / max(1, steps),
+        acceptance_length=total.acceptance_length,
+        accepted_bytes_per_target_step=sum(token.byte_length for token in tokens if token.drafted)
+        / max(1, total.target_steps),
         tokens_per_second=tokens_per_second(served),
     )
 

@@ -8,11 +8,10 @@ from random import Random
 import pytest
 
 from draftmesh.coordinator.backoff import Backoff, BackoffConfig
-from draftmesh.coordinator.ledger import add
 from draftmesh.coordinator.sessions.ids import new_session_id, shard_of
 from draftmesh.coordinator.tasks import Inbox, Signal, any_change, background, race
 from draftmesh.core.errors import UnavailableError, UnknownSessionError
-from draftmesh.core.ledger import Ledger
+from draftmesh.core.ledger import Ledger, add
 from tests.helpers.virtual_time import run_virtual
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from draftmesh.coordinator.ledger import add
 from draftmesh.coordinator.pools.seats import Seat
-from draftmesh.core.ledger import Ledger
+from draftmesh.core.ledger import Ledger, add
 from draftmesh.core.protocols import Clock, Drafter, Verifier
 from draftmesh.telemetry.metrics import CoordinatorMetrics, position_attribute
 

@@ -17,7 +17,6 @@ from draftmesh.coordinator.drafting.assembly import make_feed
 from draftmesh.coordinator.drafting.feed import FeedConfig, Stage
 from draftmesh.coordinator.drafting.text_drafts import Translator
 from draftmesh.coordinator.instruments import Instruments
-from draftmesh.coordinator.ledger import add
 from draftmesh.coordinator.loop.books import Books
 from draftmesh.coordinator.loop.delivery import Delivery, Output
 from draftmesh.coordinator.loop.failover import Failover, FailoverConfig
@@ -33,7 +32,7 @@ from draftmesh.coordinator.tasks import Inbox, background
 from draftmesh.core.draft import DraftOpen
 from draftmesh.core.errors import DraftmeshError, UnavailableError
 from draftmesh.core.fence import Fence
-from draftmesh.core.ledger import Ledger
+from draftmesh.core.ledger import Ledger, add
 from draftmesh.core.protocols import Drafter, Verifier, VerifyStream, WholeVocabulary
 from draftmesh.core.verify import PsiQuery, Verdict, VerifyRound
 

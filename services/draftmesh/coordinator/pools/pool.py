@@ -16,11 +16,10 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 import structlog
 
 from draftmesh.coordinator.backoff import Backoff, BackoffConfig
-from draftmesh.coordinator.ledger import add
 from draftmesh.coordinator.tasks import Signal, cancelled
 from draftmesh.core.endpoint import DrafterInfo, LoadReport, VerifierInfo
 from draftmesh.core.errors import DraftmeshError
-from draftmesh.core.ledger import Ledger
+from draftmesh.core.ledger import Ledger, add
 from draftmesh.core.protocols import Drafter, Verifier
 
 _log = structlog.get_logger(__name__)
