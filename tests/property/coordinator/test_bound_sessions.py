@@ -26,6 +26,8 @@ from tests.helpers.virtual_time import run_virtual
 TABLE = tiny_tokenizer().vocabulary
 PATH = tuple(tiny_tokenizer().encode_bytes(PROSE.encode())[:150])
 CONFIG = GenerationConfig(feed=FeedConfig(bond_patience_ms=8000.0), failover=FailoverConfig(patience_ms=8000.0))
+# Longer than all the failures that `drafters` draws can take, pauses included: 3 x (6 + 4) x 2 s.
+PATIENT = GenerationConfig(feed=FeedConfig(bond_patience_ms=60_000.0), failover=CONFIG.failover)
 
 
 def verifier(**options: object) -> FakeVerifier:
@@ -51,6 +53,7 @@ def generate(
     *,
     max_tokens: int = 60,
     draft_tokens: int = 4,
+    config: GenerationConfig = CONFIG,
 ) -> Recorder:
     """Run a session."""
     output = Recorder()
@@ -58,7 +61,7 @@ def generate(
 
     async def main() -> None:
         job = job_of(StopConditions(max_tokens), method=Method.SLRS, draft_tokens=draft_tokens)
-        await make_generation(job, verifiers, drafters, output, CONFIG).run()
+        await make_generation(job, verifiers, drafters, output, config).run()
 
     run_virtual(main())
     return output
@@ -96,7 +99,9 @@ def drafters(draw: st.DrawFn) -> FakeIdDrafter:
         token_ms=draw(st.sampled_from([0.5, 10.0, 100.0])),
         missing_rate=draw(st.sampled_from([0.0, 0.3])),
         faults=Faults(
-            open_errors=draw(st.lists(st.sampled_from([None, ExhaustedError("full"), UnavailableError("gone")]))),
+            open_errors=draw(
+                st.lists(st.sampled_from([None, ExhaustedError("full"), UnavailableError("gone")]), max_size=6)
+            ),
             lifetimes=draw(st.lists(st.integers(0, 12), max_size=4)),
         ),
         seed=draw(st.integers(0, 1 << 16)),
@@ -118,7 +123,8 @@ def test_a_base_that_a_drafter_knows_ends_with_its_block(
         verifier(faults=Faults(lifetimes=data.draw(lifetimes)), seed=data.draw(st.integers(0, 99)))
         for _ in range(data.draw(st.integers(1, 2)))
     ]
-    output = generate(targets, seats(*peers), max_tokens=max_tokens, draft_tokens=draft_tokens)
+    pool = seats(*peers)
+    output = generate(targets, pool, max_tokens=max_tokens, draft_tokens=draft_tokens, config=PATIENT)
     assert output.ids == PATH[:max_tokens]
     rounds = [request for target in targets for request in target.rounds]
     check_blocks(rounds, max_tokens, draft_tokens)
