@@ -12,7 +12,7 @@ import pytest
 
 from draftmesh.client import GenerateOptions
 from draftmesh.coordinator.admission import AdmissionConfig
-from draftmesh.coordinator.method_choice import MethodChoiceConfig
+from draftmesh.coordinator.methods.choice import MethodChoiceConfig
 from draftmesh.coordinator.replicas import Membership
 from draftmesh.core.endpoint import LoadReport
 from draftmesh.core.errors import (

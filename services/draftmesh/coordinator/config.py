@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from draftmesh.coordinator.admission import AdmissionConfig
 from draftmesh.coordinator.backoff import BackoffConfig
 from draftmesh.coordinator.loop.generation import GenerationConfig
-from draftmesh.coordinator.method_choice import MethodChoiceConfig
+from draftmesh.coordinator.methods.choice import MethodChoiceConfig
 from draftmesh.coordinator.sessions.store import MemoryStoreConfig
 from draftmesh.core.errors import ConfigError
 from draftmesh.core.ranges import require_not_negative, require_positive

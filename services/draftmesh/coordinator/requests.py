@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from draftmesh.coordinator.config import CoordinatorConfig
-from draftmesh.coordinator.method_choice import suits
+from draftmesh.coordinator.methods.candidates import suits
 from draftmesh.coordinator.targets import Target
 from draftmesh.core.endpoint import DrafterInfo, VerifierInfo
 from draftmesh.core.errors import (

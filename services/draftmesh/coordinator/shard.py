@@ -13,7 +13,8 @@ from opentelemetry.trace import Tracer
 from draftmesh.coordinator.admission import Admission
 from draftmesh.coordinator.config import CoordinatorConfig
 from draftmesh.coordinator.loop.generation import Generation, Instruments, Job
-from draftmesh.coordinator.method_choice import MethodChoice, Option, Situation, band_of, candidates
+from draftmesh.coordinator.methods.candidates import Option, candidates
+from draftmesh.coordinator.methods.choice import MethodChoice, Situation, band_of
 from draftmesh.coordinator.pools.pool import DrafterMember, DrafterPool, VerifierPool
 from draftmesh.coordinator.pools.seating import DrafterSeats, VerifierSeats
 from draftmesh.coordinator.requests import (
@@ -71,7 +72,7 @@ class Shard:
         self._instruments = Instruments(clock, random, tracer, metrics)
         self._targets = Targets(pools.verifiers)
         self._admission = Admission(config.admission)
-        self._choice = MethodChoice(config.method_choice)
+        self._choice = MethodChoice(config.method_choice, random)
         self._affinity = PrefixAffinity()
         pools.verifiers.on_left = self._affinity.forget
         self._verifier_profile = verifier_profile(self._affinity, random)
@@ -188,9 +189,8 @@ class Shard:
         digest = generation.drafter_digest
         if record.failure or (record.method is not Method.OFF and not digest):
             return
-        tokens, seconds = live.decoded
         situation = Situation(record.target_digest, band_of(record.sampling.temperature))
-        self._choice.record(situation, Option(record.method, digest), tokens=tokens, seconds=seconds)
+        self._choice.record(situation, Option(record.method, digest), live.decoded)
 
     def _drafters(self, request: GenerationRequest) -> list[DrafterMember]:
         """Those that the request allows."""

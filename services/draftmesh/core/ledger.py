@@ -64,6 +64,19 @@ class Ledger:
         return 1e3 * self.committed_tokens / self.elapsed_ms if self.elapsed_ms else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """How fast a session was once it had begun: what followed its first verdict."""
+
+    tokens: int = 0
+    """Target tokens committed."""
+
+    target_steps: int = 0
+    """Forward passes of the target."""
+
+    seconds: float = 0.0
+
+
 _FIELDS = tuple(field.name for field in fields(Ledger))
 
 

@@ -15,7 +15,7 @@ from draftmesh.coordinator.drafting.feed import FeedConfig
 from draftmesh.coordinator.loop.failover import FailoverConfig
 from draftmesh.coordinator.loop.generation import GenerationConfig
 from draftmesh.coordinator.loop.silence import SilenceConfig
-from draftmesh.coordinator.method_choice import MethodChoiceConfig
+from draftmesh.coordinator.methods.choice import MethodChoiceConfig
 from draftmesh.coordinator.openings import ProposalConfig
 from draftmesh.core.errors import ConfigError
 

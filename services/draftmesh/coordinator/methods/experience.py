@@ -1,0 +1,104 @@
+"""What ended sessions tell of the ways to decode, in one situation: tokens per target step, and seconds per step.
+
+Their quotient is a speed, and the two are known unlike well. Seconds per step hardly differ from session to session.
+Tokens per step depend on what is said: the sessions of one method scatter by a quarter, while the methods of one
+drafter differ by less, since all of them ask whether target and drafter agree. So the tokens per step of a method with
+n sessions are estimated by those of all methods of its drafter, corrected by its own as far as n speaks for them: the
+posterior mean and deviation of a normal prior, Gelman et al., Bayesian Data Analysis (2013), section 2.5.
+``off``, a token a step, and ``slrs``, which drafts otherwise than the rest, stand for themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from draftmesh.coordinator.methods.candidates import Option
+from draftmesh.core.ledger import Decoded
+from draftmesh.core.sampling import Method
+
+_OF_THEIR_OWN = frozenset({Method.OFF, Method.SLRS})
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A speed in tokens per second, and how far off it may be."""
+
+    mean: float
+    deviation: float = 0.0
+    """Standard deviation."""
+
+
+@dataclass(slots=True)
+class _Sum:
+    """Sessions of one option; older ones count less."""
+
+    sessions: float = 0.0
+    tokens: float = 0.0
+    steps: float = 0.0
+    seconds: float = 0.0
+
+    def fade(self, factor: float) -> None:
+        self.sessions *= factor
+        self.tokens *= factor
+        self.steps *= factor
+        self.seconds *= factor
+
+
+class Experience:
+    """Of one situation.
+
+    Args:
+        session_noise: Relative standard deviation of a session's tokens per target step.
+        method_spread: Relative standard deviation of that between the methods of one drafter.
+        forgetting: What an earlier session counts when another one is added, in (0, 1].
+    """
+
+    def __init__(self, *, session_noise: float, method_spread: float, forgetting: float) -> None:
+        self._prior_sessions = (session_noise / method_spread) ** 2
+        self._method_spread = method_spread
+        self._forgetting = forgetting
+        self._sums: dict[Option, _Sum] = {}
+
+    def sessions(self, option: Option) -> float:
+        """How many sessions are remembered."""
+        known = self._sums.get(option)
+        return known.sessions if known is not None else 0.0
+
+    def record(self, option: Option, decoded: Decoded) -> None:
+        """A session has ended; all earlier ones, of whatever option, count less from now on."""
+        if decoded.tokens <= 0 or decoded.target_steps <= 0 or decoded.seconds <= 0:
+            return
+        for earlier in self._sums.values():
+            earlier.fade(self._forgetting)
+        known = self._sums.setdefault(option, _Sum())
+        known.sessions += 1
+        known.tokens += decoded.tokens
+        known.steps += decoded.target_steps
+        known.seconds += decoded.seconds
+
+    def speed(self, option: Option) -> Estimate | None:
+        """How fast sessions of this option are; None if none is remembered."""
+        known = self._sums.get(option)
+        if known is None or not (known.seconds > 0 and known.steps > 0):
+            return None
+        steps_per_s, own = known.steps / known.seconds, known.tokens / known.steps
+        if option.method in _OF_THEIR_OWN:
+            return Estimate(own * steps_per_s)
+        common = _tokens_per_step(self._of_drafter(option.drafter_digest))
+        weight = known.sessions / (known.sessions + self._prior_sessions)
+        mean = (common + weight * (own - common)) * steps_per_s
+        return Estimate(mean, mean * self._method_spread * math.sqrt(1 - weight))
+
+    def _of_drafter(self, digest: bytes) -> list[_Sum]:
+        return [
+            known
+            for option, known in self._sums.items()
+            if option.drafter_digest == digest and option.method not in _OF_THEIR_OWN
+        ]
+
+
+def _tokens_per_step(sums: Iterable[_Sum]) -> float:
+    sums = list(sums)
+    return sum(one.tokens for one in sums) / sum(one.steps for one in sums)
