@@ -5,15 +5,14 @@ The repeats of all rows take turns, so that a machine that is busy for a while i
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from draftmesh.bench.comparison import Share, share
 from draftmesh.client import GenerateOptions
 from draftmesh.core.errors import UnsupportedMethodError
 from draftmesh.core.sampling import Method
 from draftmesh.inspection.measuring import (
-    Figures,
     Generator,
     Timed,
     methods_chosen,
@@ -21,7 +20,8 @@ from draftmesh.inspection.measuring import (
     sum_up,
     tokens_per_second,
 )
-from draftmesh.inspection.psi_cost import PsiCost, PsiCount, PsiMeter
+from draftmesh.inspection.psi_cost import PsiCount, PsiMeter
+from draftmesh.inspection.trials import Trial
 
 _SEEDS_OF_A_REPEAT = 1000
 
@@ -33,6 +33,8 @@ class Setting:
     label: str
     method: str
     shard: str
+    is_seeded: bool = True
+    """Whether its generations have the seeds that the other rows have; ``auto`` may choose more without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +53,12 @@ class BenchPlan:
 
 @dataclass(frozen=True, slots=True)
 class BenchRow:
-    """What was measured of one setting at one temperature."""
+    """What was measured of one setting at one temperature, over all repeats."""
 
     label: str
-    method: str
-    temperature: float
-    figures: Figures | None
-    """Over all repeats, but for the tokens per second: those of the median repeat. None: not offered."""
-
-    refusal: str = ""
-    chosen: tuple[str, ...] = ()
-    """The methods that the sessions had; ``auto`` chooses them."""
-
-    psi: PsiCost | None = None
+    trial: Trial
+    of_best: Share | None = None
+    """Its speed as a share of that of the fastest row at this temperature; None if it is not offered."""
 
 
 class _Cell:
@@ -72,12 +67,12 @@ class _Cell:
     def __init__(self, setting: Setting, temperature: float, plan: BenchPlan) -> None:
         self.setting = setting
         self.temperature = temperature
+        self.served: list[Timed] = []
         self.refusal = ""
         self._plan = plan
         self._options = GenerateOptions(
             max_tokens=plan.max_tokens, temperature=temperature, method=setting.method, timeout_s=None
         )
-        self._repeats: list[tuple[Timed, ...]] = []
         self._psi = PsiCount()
 
     async def warm_up(self, client: Generator) -> None:
@@ -88,35 +83,30 @@ class _Cell:
         count = self._plan.auto_warm_up if self.setting.method == Method.AUTO.label else 1
         prompts = [self._plan.prompts[index % len(self._plan.prompts)] for index in range(count)]
         try:
-            await serve_prompts(client, prompts, self._options, seed=self._plan.seed)
+            await serve_prompts(client, prompts, self._options, seed=self._seed(0))
         except UnsupportedMethodError as error:
             self.refusal = str(error)
 
     async def repeat(self, client: Generator, number: int, psi_meter: PsiMeter) -> float:
         """Serve all prompts once; tokens per second."""
         before = psi_meter.read()
-        seed = self._plan.seed + number * _SEEDS_OF_A_REPEAT
-        served = await serve_prompts(client, self._plan.prompts, self._options, seed=seed)
+        served = await serve_prompts(client, self._plan.prompts, self._options, seed=self._seed(number))
         self._psi = self._psi.plus(psi_meter.read().minus(before))
-        self._repeats.append(served)
+        self.served += served
         return tokens_per_second(served)
 
-    def row(self) -> BenchRow:
-        """What was measured."""
+    def row(self, best: Sequence[Timed]) -> BenchRow:
+        """What was measured; ``best``: the fastest cell's generations."""
         setting = self.setting
         if self.refusal:
-            return BenchRow(setting.label, setting.method, self.temperature, None, self.refusal)
-        served = [one for repeat in self._repeats for one in repeat]
-        median = statistics.median(map(tokens_per_second, self._repeats))
-        figures = sum_up(served).at_rate(median)
-        return BenchRow(
-            label=setting.label,
-            method=setting.method,
-            temperature=self.temperature,
-            figures=figures,
-            chosen=methods_chosen(served),
-            psi=self._psi.cost(figures.tokens),
-        )
+            return BenchRow(setting.label, Trial(setting.method, self.temperature, None, self.refusal))
+        figures = sum_up(self.served)
+        psi = self._psi.cost(figures.tokens)
+        trial = Trial(setting.method, self.temperature, figures, chosen=methods_chosen(self.served), psi=psi)
+        return BenchRow(setting.label, trial, share(self.served, best))
+
+    def _seed(self, number: int) -> int | None:
+        return self._plan.seed + number * _SEEDS_OF_A_REPEAT if self.setting.is_seeded else None
 
 
 async def bench_methods(
@@ -139,7 +129,12 @@ async def bench_methods(
         for cell in offered:
             rate = await cell.repeat(clients[cell.setting.shard], number, psi_meter)
             progress(f"repeat {number + 1} of {plan.repeats}: {_name(cell)}: {rate:.1f} tokens/s")
-    return tuple(cell.row() for cell in cells)
+    return tuple(cell.row(_best(offered, cell.temperature)) for cell in cells)
+
+
+def _best(cells: Sequence[_Cell], temperature: float) -> Sequence[Timed]:
+    """The generations of the fastest cell at a temperature."""
+    return max((cell.served for cell in cells if cell.temperature == temperature), key=tokens_per_second, default=())
 
 
 def _name(cell: _Cell) -> str:

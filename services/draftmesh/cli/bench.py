@@ -36,7 +36,8 @@ SETTINGS = (
     Setting("tli", "tli", COUPLED),
     Setting("tli-exact", "tli-exact", COUPLED),
     Setting("slrs", "slrs", COUPLED),
-    Setting("auto", "auto", COUPLED),
+    Setting("auto", "auto", COUPLED, is_seeded=False),
+    Setting("auto, seeded", "auto", COUPLED),
 )
 
 
@@ -60,7 +61,7 @@ class BenchOptions:
     """Tokens of each generation at most."""
 
     repeats: int = 3
-    """Times that each prompt is generated in each row; the median rate is shown."""
+    """Times that each prompt is generated in each row."""
 
     seed: int = 7
     """Seed of the first generation's draws; the others count up."""

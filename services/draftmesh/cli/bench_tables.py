@@ -7,6 +7,7 @@ from rich.table import Table
 
 from draftmesh.bench.methods import BenchRow
 from draftmesh.bench.result import BenchResult
+from draftmesh.cli.trial_cells import MEASURED_COLUMNS, PSI_COLUMNS, measured_cells, psi_cells
 
 
 def print_bench(result: BenchResult, console: Console) -> None:
@@ -18,33 +19,25 @@ def print_bench(result: BenchResult, console: Console) -> None:
 def _table(result: BenchResult) -> Table:
     """One row a setting, the temperatures below each other."""
     table = Table()
-    for column in ("T", "method", "acceptance", "accepted bytes/target step", "tokens/s", "speed", "ψ/token", "rows/ψ"):
+    for column in (*MEASURED_COLUMNS, "speed", "of best", *PSI_COLUMNS):
         table.add_column(column, justify="left" if column == "method" else "right")
-    alone = {row.temperature: _rate(row) for row in result.rows if row.method == "off"}
+    trials = [row.trial for row in result.rows]
+    alone = {trial.temperature: trial.tokens_per_second for trial in trials if trial.method == "off"}
     for row in result.rows:
-        table.add_row(*_cells(row, alone.get(row.temperature, 0.0)))
+        table.add_row(*_cells(row, alone.get(row.trial.temperature, 0.0)))
     return table
 
 
 def _cells(row: BenchRow, alone: float) -> tuple[str, ...]:
-    figures = row.figures
-    if figures is None:
-        return f"{row.temperature:g}", f"{row.label}: not offered"
-    drafted = bool(figures.drafted_tokens)
+    trial, figures = row.trial, row.trial.figures
+    if figures is None or row.of_best is None:
+        return f"{trial.temperature:g}", f"{row.label}: not offered"
     return (
-        f"{row.temperature:g}",
-        row.label + (f" ({', '.join(row.chosen)})" if row.method == "auto" else ""),
-        f"{figures.acceptance_rate:.3f} ± {figures.acceptance_error:.3f}" if drafted else "",
-        f"{figures.accepted_bytes_per_target_step:.2f}" if drafted else "",
-        f"{figures.tokens_per_second:.1f}",
-        f"{_rate(row) / alone:.2f}×" if alone else "",
-        f"{row.psi.per_committed_token:.2f}" if row.psi else "",
-        f"{row.psi.rows_per_psi:.2f}" if row.psi else "",
+        *measured_cells(trial, figures, row.label),
+        f"{trial.tokens_per_second / alone:.2f}×" if alone else "",
+        f"{row.of_best.value:.2f} ± {row.of_best.error:.2f}",
+        *psi_cells(trial),
     )
-
-
-def _rate(row: BenchRow) -> float:
-    return row.figures.tokens_per_second if row.figures else 0.0
 
 
 def _title(result: BenchResult) -> str:
@@ -59,5 +52,5 @@ def _title(result: BenchResult) -> str:
 def _caption(result: BenchResult) -> str:
     return (
         f"{result.cores} cores; threads: target {result.verifier_threads}, drafter {result.drafter_threads}, "
-        f"off {result.off_threads}; {result.prompts} prompts of {result.max_tokens} tokens, median of {result.repeats}"
+        f"off {result.off_threads}; {result.prompts} prompts of {result.max_tokens} tokens, {result.repeats} times"
     )

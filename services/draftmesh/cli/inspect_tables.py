@@ -7,15 +7,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from draftmesh.inspection.measuring import Figures
+from draftmesh.cli.trial_cells import MEASURED_COLUMNS, PSI_COLUMNS, measured_cells, psi_cells
 from draftmesh.inspection.report import Inspection
 from draftmesh.inspection.trials import Trial
 from draftmesh.inspection.vocabularies import RoleReport, SharedReport, SharedTokens, TokenizerReport, VocabularyReport
-
-_TRIAL_COLUMNS = (
-    *("method", "T", "drafted", "acceptance", "acceptance length"),
-    *("accepted bytes/step", "tokens/s", "ψ/token", "rows/ψ"),
-)
 
 
 def print_inspection(inspection: Inspection, console: Console) -> None:
@@ -89,24 +84,9 @@ def _numbers(ids: tuple[int, ...]) -> str:
 
 def _trials(trials: tuple[Trial, ...]) -> Table:
     table = Table(box=None, header_style="bold", title="served", title_justify="left")
-    for column in _TRIAL_COLUMNS:
+    for column in (*MEASURED_COLUMNS, *PSI_COLUMNS):
         table.add_column(column, justify="left" if column == "method" else "right")
     for trial in trials:
         if trial.figures is not None:
-            table.add_row(*_trial(trial, trial.figures))
+            table.add_row(*measured_cells(trial, trial.figures), *psi_cells(trial))
     return table
-
-
-def _trial(trial: Trial, figures: Figures) -> tuple[str, ...]:
-    drafted = bool(figures.drafted_tokens)
-    return (
-        trial.method + (f" ({', '.join(trial.chosen)})" if trial.method == "auto" else ""),
-        f"{trial.temperature:g}",
-        str(figures.drafted_tokens or ""),
-        f"{figures.acceptance_rate:.2f} ± {figures.acceptance_error:.2f}" if drafted else "",
-        f"{figures.acceptance_length:.2f}" if drafted else "",
-        f"{figures.accepted_bytes_per_target_step:.1f}" if drafted else "",
-        f"{figures.tokens_per_second:.1f}",
-        f"{trial.psi.per_committed_token:.2f}" if trial.psi else "",
-        f"{trial.psi.rows_per_psi:.2f}" if trial.psi else "",
-    )

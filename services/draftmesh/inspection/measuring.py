@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -11,7 +12,6 @@ from typing import Protocol
 
 from draftmesh.client import GenerateOptions, Generation
 from draftmesh.core.ledger import add
-from draftmesh.core.sampling import Method
 
 
 class Generator(Protocol):
@@ -55,24 +55,18 @@ class Figures:
     tokens_per_second: float
     """As the client sees them, one generation after the other."""
 
-    def at_rate(self, tokens_per_second: float) -> Figures:
-        """The same with another rate: the median of several."""
-        return replace(self, tokens_per_second=tokens_per_second)
-
 
 async def serve_prompts(
-    client: Generator, prompts: Sequence[str], options: GenerateOptions, *, seed: int
+    client: Generator, prompts: Sequence[str], options: GenerateOptions, *, seed: int | None
 ) -> tuple[Timed, ...]:
-    """Generate from each prompt, one after the other, with seeds that count up from ``seed``.
-
-    ``auto`` gets no seed: with one it may choose among the methods with keyed noise only.
+    """Generate from each prompt, one after the other, with seeds that count up from ``seed``, or none.
 
     Raises:
         UnsupportedMethodError: the method is not offered for this pair.
     """
     served = []
     for index, prompt in enumerate(prompts):
-        keyed = replace(options, seed=None if options.method == Method.AUTO.label else seed + index)
+        keyed = replace(options, seed=None if seed is None else seed + index)
         started_s = time.monotonic()
         generation = await client.generate(prompt, keyed)
         served.append(Timed(generation, time.monotonic() - started_s))
@@ -112,6 +106,6 @@ def tokens_per_second(served: Sequence[Timed]) -> float:
     return sum(one.generation.completion_tokens for one in served) / sum(one.seconds for one in served)
 
 
-def methods_chosen(served: Sequence[Timed]) -> tuple[str, ...]:
-    """The methods that the sessions had, each once; more than one only where ``auto`` chose."""
-    return tuple(sorted({one.generation.method for one in served}))
+def methods_chosen(served: Sequence[Timed]) -> dict[str, int]:
+    """How many sessions had each method; more than one method only where ``auto`` chose."""
+    return dict(sorted(Counter(one.generation.method for one in served).items()))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from draftmesh.client import GenerateOptions
 from draftmesh.core.errors import UnsupportedMethodError
+from draftmesh.core.sampling import Method
 from draftmesh.inspection.measuring import Figures, Generator, methods_chosen, serve_prompts, sum_up
 from draftmesh.inspection.psi_cost import PsiCost, PsiMeter
 
@@ -34,8 +35,8 @@ class Trial:
     refusal: str = ""
     """Why it is not offered."""
 
-    chosen: tuple[str, ...] = ()
-    """The methods that the sessions had; ``auto`` chooses them."""
+    chosen: Mapping[str, int] = field(default_factory=dict)
+    """How many sessions had each method; ``auto`` chooses them."""
 
     psi: PsiCost | None = None
     """What ψ cost; None where the method has none."""
@@ -66,8 +67,9 @@ async def run_trials(
 
 async def _trial(client: Generator, plan: TrialPlan, method: str, temperature: float, psi_meter: PsiMeter) -> Trial:
     before = psi_meter.read()
+    seed = None if method == Method.AUTO.label else plan.seed  # with one it may choose keyed methods only
     try:
-        served = await serve_prompts(client, plan.prompts, _options(plan, method, temperature), seed=plan.seed)
+        served = await serve_prompts(client, plan.prompts, _options(plan, method, temperature), seed=seed)
     except UnsupportedMethodError as error:
         return Trial(method, temperature, None, str(error))
     figures = sum_up(served)

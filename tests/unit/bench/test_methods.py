@@ -15,7 +15,7 @@ SETTINGS = (
     Setting("off", "off", "alone"),
     Setting("exact", "exact", "pair"),
     Setting("slrs", "slrs", "pair"),
-    Setting("auto", "auto", "pair"),
+    Setting("auto", "auto", "pair", is_seeded=False),
 )
 PLAN = BenchPlan(SETTINGS, ("a", "b"), (0.0, 1.0), repeats=3, max_tokens=10, seed=7, auto_warm_up=5)
 
@@ -34,15 +34,15 @@ async def measure(clients: dict[str, ScriptedGenerator]) -> tuple[BenchRow, ...]
 async def test_a_row_has_all_repeats() -> None:
     """Acceptance is that of all generations; what is not offered says why."""
     rows = await measure(generators())
-    assert [(row.label, row.temperature) for row in rows] == [
+    assert [(row.label, row.trial.temperature) for row in rows] == [
         (setting.label, temperature) for temperature in (0.0, 1.0) for setting in SETTINGS
     ]
     by_label = {row.label: row for row in rows}
-    figures = by_label["exact"].figures
+    figures = by_label["exact"].trial.figures
     assert figures is not None
     assert (figures.generations, figures.tokens, figures.acceptance_rate) == (6, 60, 0.5)
-    assert (by_label["slrs"].figures, by_label["slrs"].refusal) == (None, "no slrs here")
-    assert by_label["auto"].chosen == ("exact",)
+    assert (by_label["slrs"].trial.figures, by_label["slrs"].trial.refusal) == (None, "no slrs here")
+    assert by_label["auto"].trial.chosen == {"exact": 6}
 
 
 async def test_repeats_take_turns() -> None:
@@ -57,7 +57,7 @@ async def test_repeats_take_turns() -> None:
 
 
 async def test_a_repeat_has_seeds_of_its_own() -> None:
-    """The same for all methods but ``auto``, which none may bind."""
+    """The same for all settings but those that want none."""
     clients = generators()
     await measure(clients)
     seeds = {

@@ -19,4 +19,4 @@ def timed(tokens: int, seconds: float, *, drafted: int = 0, accepted: int = 0, m
 
 def trial(method: str, temperature: float, rate: float) -> Trial:
     """A trial at so many tokens per second."""
-    return Trial(method, temperature, sum_up([timed(10, 10 / rate, method=method)]), chosen=(method,))
+    return Trial(method, temperature, sum_up([timed(10, 10 / rate, method=method)]), chosen={method: 1})

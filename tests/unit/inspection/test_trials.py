@@ -50,5 +50,5 @@ async def test_auto_is_free_to_choose(chosen: str) -> None:
     """It gets no seed, which would bind it, and the row says what it chose."""
     generator = ScriptedGenerator({"off": 0, "exact": 4, "auto": 0}, chosen)
     (trial,) = await trials(generator, replace(PLAN, methods=("auto",), temperatures=(0.7,)))
-    assert trial.chosen == (chosen,)
+    assert trial.chosen == {chosen: 2}
     assert {seed for _, method, _, seed in generator.asked if method == "auto"} == {None}
