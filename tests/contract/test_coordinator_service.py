@@ -43,8 +43,10 @@ from tests.helpers.coordinator_bench import (
     until_members,
     until_ready,
 )
-from tests.helpers.fakes import FakeDrafter, FakeVerifier, Faults
 from tests.helpers.generation_bench import eos_id, text_of, tiny_tokenizer
+from tests.helpers.peers.text_drafters import FakeDrafter
+from tests.helpers.peers.verifier import FakeVerifier
+from tests.helpers.peers.wire import Faults
 
 WHOLE = text_of(PATH[:60])
 

@@ -16,9 +16,10 @@ from draftmesh.coordinator.loop.failover import FailoverConfig
 from draftmesh.coordinator.loop.generation import GenerationConfig
 from draftmesh.coordinator.pools.pool import Connect, Pool
 from draftmesh.coordinator.tasks import any_change
-from tests.helpers.fake_id_drafters import FakeIdDrafter
-from tests.helpers.fakes import FakeDrafter, FakeVerifier
 from tests.helpers.generation_bench import PROSE, text_of, tiny_tokenizer, tiny_tokenizer_files
+from tests.helpers.peers.id_drafters import FakeIdDrafter
+from tests.helpers.peers.text_drafters import FakeDrafter
+from tests.helpers.peers.verifier import FakeVerifier
 
 FAST = BackoffConfig(first_ms=1.0, longest_ms=20.0)
 CONFIG = CoordinatorConfig(

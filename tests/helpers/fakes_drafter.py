@@ -34,6 +34,7 @@ from draftmesh.engine.packing import PackedRows
 from draftmesh.engine.paging import Paging
 from draftmesh.tokenization import Tokenizer
 from draftmesh.tokenization.vocabulary import Vocabulary
+from tests.helpers.clocks import HandClock
 from tests.helpers.tiny_models import random_model
 from tests.helpers.tokenizers import small_tokenizer, write_tokenizer
 
@@ -124,17 +125,6 @@ class KeepingOutlet:
         return [block.items for block in self.blocks]
 
 
-@dataclass
-class HandClock:
-    """Time that moves by hand."""
-
-    now: float = 0.0
-
-    def monotonic(self) -> float:
-        """The time set last."""
-        return self.now
-
-
 Rule = Callable[[tuple[int, ...]], int]
 """A deterministic language model: all tokens so far to the next one."""
 
@@ -214,7 +204,7 @@ def draft_stage(
     request: DraftOpen,
     *,
     context_tokens: int = 256,
-    max_psi_paths: int = 4096,
+    max_psi_paths: int = 512,
     psi_sequences: int = 4,
 ) -> DraftStage:
     """Open a session for ``request`` and run it until it pauses."""

@@ -18,6 +18,7 @@ from draftmesh.engine.stats import StepReport
 from draftmesh.verifier.committed import CommittedTokens
 from draftmesh.verifier.placement import Work
 from draftmesh.verifier.rounds import RoundLimits, Rounds
+from tests.helpers.clocks import HandClock
 
 EOS = 0
 
@@ -86,24 +87,13 @@ class FunctionTarget:
         return tuple(ids)
 
 
-class SettableClock:
-    """Time that passes when told."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def monotonic(self) -> float:
-        """The time that was set."""
-        return self.now_s
-
-
 @dataclass
 class SteppedEngine:
     """One sequence of a fake engine; ``step`` does one engine step for it."""
 
     target: FunctionTarget
     committed: list[int]
-    clock: SettableClock
+    clock: HandClock
     step_ms: float = 10.0
     failures: int = 0
     """Questions that a residual asks in vain before it has its token."""
@@ -181,7 +171,7 @@ class RoundBench:
     verdicts: list[Verdict]
     queries: list[PsiQuery]
     target: FunctionTarget
-    clock: SettableClock
+    clock: HandClock
     next_round: int = 1
     answered: int = 0
     """Queries, the newest of them, that have been answered."""
@@ -251,7 +241,7 @@ def round_bench(
     """A fresh session on a fake engine."""
     stop = stop or StopConditions(max_tokens=1000)
     limits = limits or RoundLimits(max_waiting_rounds=4, kept_rounds=3, flush_interval_ms=50.0)
-    clock, target = SettableClock(), FunctionTarget(seed, says_eos=says_eos)
+    clock, target = HandClock(), FunctionTarget(seed, says_eos=says_eos)
     verdicts: list[Verdict] = []
     queries: list[PsiQuery] = []
     engine = SteppedEngine(target, list(committed), clock, step_ms, failures)

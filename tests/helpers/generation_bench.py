@@ -21,7 +21,8 @@ from draftmesh.core.protocols import Drafter, Verifier
 from draftmesh.core.sampling import FinishReason, Method, NoiseKey, SamplingParams, StopConditions
 from draftmesh.telemetry.metrics import CoordinatorMetrics
 from draftmesh.tokenization import DraftTranslator, Tokenizer, tokenizer_from_files
-from tests.helpers.fakes import FakeClock, FakeSeat, FakeSeats, PeerT
+from tests.helpers.clocks import FakeClock
+from tests.helpers.peers.seats import FakeSeat, FakeSeats, PeerT
 
 PROSE = (
     "the drafter proposes and the target disposes; für alle Fälle gibt es Brücken – und 🙂 auch.\n"

@@ -35,8 +35,9 @@ from draftmesh.transport.load_board import LoadBoard
 from draftmesh.verifier.admission import METHODS
 from draftmesh.verifier.rounds import RoundLimits
 from draftmesh.verifier.sessions import OpenSession, Sessions, Target
+from tests.helpers.clocks import FakeClock
 from tests.helpers.fake_runner import CountingRunner
-from tests.helpers.fakes import FakeClock, Faults
+from tests.helpers.peers.wire import Faults
 
 BLOCK_SIZE = 4
 KV_BLOCKS = 64

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from draftmesh.coordinator.drafting.drafts import Draft
 from draftmesh.core.evidence import PsiEvidence
@@ -12,13 +13,16 @@ from draftmesh.core.text import Item
 from draftmesh.decoding.longest_match import LongestMatch, Reading
 from draftmesh.decoding.noise_key import NoisePosition
 from draftmesh.decoding.proposal import Proposal, ProposalShape, own_choices
-from draftmesh.decoding.psi import Path
+from draftmesh.decoding.psi import Path, TreeBounds
 from draftmesh.decoding.streams import Stream, block_key, stream_key
 from draftmesh.drafter.noise_positions import string_position
 from draftmesh.drafter.psi_book import PsiBook
 from tests.helpers.toy_language import ToyModel
 from tests.helpers.toy_proposals import CPU, Drawing, ToyProposals, has_ended
 from tests.helpers.toy_sessions import Session
+
+AMPLE = TreeBounds(max_depth=64, max_paths=4096)
+"""Bounds that no toy meets."""
 
 
 @dataclass(eq=False, slots=True)
@@ -37,13 +41,21 @@ class BlockDrafter:
     """``slrs``: draws blocks of text that settle to a number of target tokens, and knows their ψ."""
 
     def __init__(
-        self, model: ToyModel, target: ToyModel, sampling: SamplingParams, *, cap_bytes: int, support: int = 64
+        self,
+        model: ToyModel,
+        target: ToyModel,
+        sampling: SamplingParams,
+        *,
+        cap_bytes: int,
+        support: int = 64,
+        bounds: TreeBounds = AMPLE,
     ) -> None:
         self._own = ToyProposals(model, sampling)
         self._target = target
         self._rule = LongestMatch(target.vocabulary, cap_bytes)
         self._choices = own_choices(model.vocabulary, len(model.vocabulary), CPU)
         self._support = support
+        self._bounds = bounds
         self._bases: dict[tuple[int, ...], Base] = {}
         self._follows: dict[int, Callable[[int], bool]] = {}
 
@@ -89,7 +101,7 @@ class BlockDrafter:
 
     def _base_after(self, committed: tuple[int, ...]) -> Base:
         if committed not in self._bases:
-            book = PsiBook(self._rule, self._target.vocabulary, self._own.model.vocabulary)
+            book = PsiBook(self._rule, self._target.vocabulary, self._own.model.vocabulary, self._bounds)
             self._bases[committed] = Base(committed, book)
         return self._bases[committed]
 
@@ -132,9 +144,14 @@ class BlockDrafter:
 
     def _is_complete(self, session: Session, path: Path) -> bool:
         reading = self._reading(session, path)
-        return len(reading.ids) == self._wanted(session) or reading.missing or has_ended(self._items(path))
+        return self._has_ended(session, path) or reading.missing or len(path) == self._bounds.max_depth
+
+    def _has_ended(self, session: Session, path: Path) -> bool:
+        return len(self._reading(session, path).ids) == self._wanted(session) or has_ended(self._items(path))
 
     def _report(self, session: Session, path: Path) -> Draft:
         reading, base = self._reading(session, path), self._base(session)
-        values = tuple(self.conditional(base, reading.ids[: count + 1]) for count in range(len(reading.ids)))
-        return Draft(reading.ids, PsiEvidence(values, reading.missing)).cut(session.draft_length)
+        found = (self.conditional(base, reading.ids[:end]) for end in range(1, len(reading.ids) + 1))
+        values = tuple(takewhile(bool, found))  # nothing is proposed where ψ would take too many paths
+        missing = reading.missing or len(values) < len(reading.ids) or not self._has_ended(session, path)
+        return Draft(reading.ids[: len(values)], PsiEvidence(values, missing)).cut(session.draft_length)

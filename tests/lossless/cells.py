@@ -8,9 +8,10 @@ from functools import partial
 from typing import assert_never
 
 from draftmesh.core.sampling import Method, SamplingParams
+from draftmesh.decoding.psi import TreeBounds
 from tests.helpers.joint_law import Law, joint_law
 from tests.helpers.law_statistics import Comparison, compare
-from tests.helpers.toy_blocks import BlockDrafter
+from tests.helpers.toy_blocks import AMPLE, BlockDrafter
 from tests.helpers.toy_drafters import SharedTokenDrafter, TextDrafter
 from tests.helpers.toy_language import ToyModel, toy_drafter, toy_short_target, toy_target, toy_twin
 from tests.helpers.toy_sessions import TOKENS, NoDrafter, Play, ToyDrafter, toy_judge
@@ -27,6 +28,9 @@ GREEDY_NAME, GREEDY = "T=0", SamplingParams()
 """No cell of the suite: its law is one sequence, and leaves nothing to statistics."""
 
 PSI_CAPS_BYTES = (16, 4, 1)
+TIGHT_BOUNDS = tuple(replace(AMPLE, **bound) for bound in ({"max_depth": 2}, {"max_paths": 2}, {"max_paths": 6}))
+"""Bounds of draft trees that many drafts meet."""
+
 NARROW_SUPPORT = 5
 """Tokens of a proposal in cells whose proposals are cut short."""
 
@@ -57,12 +61,15 @@ class Cell:
     pair: Pair = Pair()
     cap_bytes: int = 16
     support: int = 64
+    bounds: TreeBounds = AMPLE
 
     @property
     def name(self) -> str:
         """The method as the table names it."""
         cap = f" cap {self.cap_bytes}" if self.method is Method.SLRS else ""
-        return self.method.label + cap + (f" top {self.support}" if self.support != 64 else "")
+        depth = f" depth {self.bounds.max_depth}" if self.bounds.max_depth != AMPLE.max_depth else ""
+        paths = f" paths {self.bounds.max_paths}" if self.bounds.max_paths != AMPLE.max_paths else ""
+        return self.method.label + cap + (f" top {self.support}" if self.support != 64 else "") + depth + paths
 
     @property
     def setting_name(self) -> str:
@@ -109,7 +116,8 @@ def plain_cells() -> list[Cell]:
     methods += [Cell(Method.SLRS, "", support=NARROW_SUPPORT)]
     cells = [replace(cell, setting=setting) for cell in methods for setting in SETTINGS]
     short = (Cell(Method.EXACT, "T=1"), Cell(Method.TLI, "T=1"), Cell(Method.SLRS, "T=1"))
-    return [*cells, *(replace(cell, pair=MISSING_ROW) for cell in short)]
+    bounded = [Cell(Method.SLRS, "T=1", bounds=bounds) for bounds in TIGHT_BOUNDS]
+    return [*cells, *(replace(cell, pair=MISSING_ROW) for cell in short), *bounded]
 
 
 def find(cell: Cell, seeds: range) -> Finding:
@@ -150,7 +158,9 @@ def _drafter(cell: Cell, target: ToyModel) -> ToyDrafter:
             return SharedTokenDrafter(toy_twin(), target, sampling, cell.method, support=cell.support)
         case Method.SLRS:
             drafter = cell.pair.drafter()
-            return BlockDrafter(drafter, target, sampling, cap_bytes=cell.cap_bytes, support=cell.support)
+            return BlockDrafter(
+                drafter, target, sampling, cap_bytes=cell.cap_bytes, support=cell.support, bounds=cell.bounds
+            )
         case Method.AUTO:
             raise ValueError("auto is one of the others")
         case _:

@@ -4,14 +4,15 @@ The drafter's law is a tree: after every path of its own tokens, a distribution 
 target tokens is the sum of the probabilities of the shortest paths whose text settles to it (Timor et al., ICML 2025,
 Section 3.2, with the rule of ``longest_match`` as the tokenizer). Only paths that could still settle to the sequence
 are followed, and each until it is settled, so the sum is exact; which distributions that needs is asked for level by
-level, because each one is a row of the drafter's model.
+level, because each one is a row of the drafter's model. What would take too many rows is not estimated: it is no part
+of the law (:class:`TreeBounds`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from draftmesh.core.errors import InternalError
 from draftmesh.core.evidence import SparseDistribution
@@ -24,23 +25,58 @@ Path = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class TreeBounds:
+    """How far a draft tree goes. They are part of the proposal's law: what lies beyond them proposes nothing (⊥)."""
+
+    max_depth: int
+    """Drafter tokens of a draft, ≥ 1: one that has not settled a token by then never does."""
+
+    max_paths: int
+    """Paths that ψ of one sequence may look beyond, ≥ 1: a sequence that needs more is never proposed."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Branch:
-    """A path whose text may still settle to the sequence, or has."""
+    """A path whose text may still settle to the sequence."""
 
     path: Path
     items: tuple[Item, ...]
     probability: float
-    settled: bool
+
+
+@dataclass(slots=True)
+class _Search:
+    """How far the paths that may settle to one sequence have been followed."""
+
+    sequence: tuple[int, ...]
+    text: bytes
+    """What is read as the sequence."""
+
+    branches: list[_Branch]
+    """Those that end where the tree is not known, or was not when it was last looked at."""
+
+    settled: list[float] = field(default_factory=list)
+    """Probabilities of the shortest paths that settle to the sequence."""
+
+    followed: int = 0
+    """Paths that were looked beyond."""
+
+    def give_up(self) -> None:
+        """It needs too many paths."""
+        self.branches.clear()
+        self.settled.clear()
 
 
 class PsiTree:
     """The part of one block's draft tree that is known."""
 
-    def __init__(self, rule: LongestMatch, drafter: TokenTable) -> None:
+    def __init__(self, rule: LongestMatch, drafter: TokenTable, bounds: TreeBounds) -> None:
         """Know nothing yet; ``drafter`` is the vocabulary of the paths."""
         self._rule = rule
         self._drafter = drafter
+        self._bounds = bounds
         self._nodes: dict[Path, tuple[tuple[int, Item, float], ...]] = {}
+        self._searches: dict[tuple[int, ...], _Search] = {}
 
     def __len__(self) -> int:
         """Paths whose distribution is known."""
@@ -61,45 +97,57 @@ class PsiTree:
 
     def missing(self, sequences: Iterable[Sequence[int]]) -> tuple[Path, ...]:
         """Paths whose distributions must be added before ψ of ``sequences`` is known; ask again after adding them."""
-        unknown = {
-            branch.path: None
-            for sequence in sequences
-            for branch in self._branches(tuple(sequence))
-            if not branch.settled
-        }
-        return tuple(unknown)
+        searches = [self._follow(tuple(sequence)) for sequence in sequences]
+        return tuple({branch.path: None for search in searches for branch in search.branches})
 
     def psi(self, sequence: Sequence[int]) -> float:
         """The probability that the draft settles to ``sequence`` (≥ 1 target tokens) first.
 
+        0 if that needs more paths than the bounds allow; whether it does goes by the tree, not by what is known of it.
+
         Raises:
             InternalError: a distribution is missing.
         """
-        branches = list(self._branches(tuple(sequence)))
-        if not all(branch.settled for branch in branches):
+        search = self._follow(tuple(sequence))
+        if search.branches:
             raise InternalError("ψ was asked before its draft tree was known")
-        return math.fsum(branch.probability for branch in branches)
+        return math.fsum(search.settled)
 
-    def _branches(self, sequence: tuple[int, ...]) -> Iterator[_Branch]:
-        """The shortest paths that settle to ``sequence``, and those that end where the tree is unknown."""
-        wanted = self._rule.text(sequence)
-        open_branches = [_Branch((), (), 1.0, settled=False)] if self._rule.can_read(sequence) else []
-        while open_branches:
-            branch = open_branches.pop()
-            node = self._nodes.get(branch.path)
-            if branch.settled or node is None:
-                yield branch
-                continue
-            ahead = wanted[items_length(branch.items) :]
-            for token, item, probability in node:
-                if isinstance(item, bytes) and not item.startswith(ahead[: len(item)]):
-                    continue  # the other checks would find out too, but cost more
-                items = (*branch.items, item)
-                settled = self._look(items, sequence)
-                if settled is not None:
-                    open_branches.append(
-                        _Branch((*branch.path, token), items, branch.probability * probability, settled)
-                    )
+    def forget(self) -> None:
+        """Free what is known; it can be learned again."""
+        self._nodes.clear()
+        self._searches.clear()
+
+    def _follow(self, sequence: tuple[int, ...]) -> _Search:
+        """The sequence's search, as far as the tree is known."""
+        if sequence not in self._searches:
+            branches = [_Branch((), (), 1.0)] if self._rule.can_read(sequence) else []
+            self._searches[sequence] = _Search(sequence, self._rule.text(sequence), branches)
+        search = self._searches[sequence]
+        ready = [branch for branch in search.branches if branch.path in self._nodes]
+        search.branches = [branch for branch in search.branches if branch.path not in self._nodes]
+        while ready:
+            branch = ready.pop()
+            search.followed += 1
+            for child in self._children(branch, search):
+                (ready if child.path in self._nodes else search.branches).append(child)
+            if search.followed + len(ready) + len(search.branches) > self._bounds.max_paths:
+                search.give_up()
+                break
+        return search
+
+    def _children(self, branch: _Branch, search: _Search) -> Iterator[_Branch]:
+        """The paths one token longer that are still to be followed; those that settle to the sequence are noted."""
+        ahead = search.text[items_length(branch.items) :]
+        for token, item, probability in self._nodes[branch.path]:
+            if isinstance(item, bytes) and not item.startswith(ahead[: len(item)]):
+                continue  # the other checks would find out too, but cost more
+            child = _Branch((*branch.path, token), (*branch.items, item), branch.probability * probability)
+            settled = self._look(child.items, search.sequence)
+            if settled:
+                search.settled.append(child.probability)
+            elif settled is not None and len(child.path) < self._bounds.max_depth:
+                yield child
 
     def _look(self, items: tuple[Item, ...], sequence: tuple[int, ...]) -> bool | None:
         """Whether a draft's text has settled to ``sequence``; None if it no longer can."""

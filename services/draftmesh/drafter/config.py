@@ -53,8 +53,8 @@ class DrafterConfig:
     max_vocabularies: int = 8
     """Registered target vocabularies that are kept, the latest used."""
 
-    max_psi_paths: int = 4096
-    """Paths of one ``slrs`` block's draft tree that are computed at most; a session that needs more ends."""
+    max_psi_paths: int = 512
+    """Paths of an ``slrs`` draft tree that ψ of one sequence may need; where it needs more nothing is proposed."""
 
     psi_sequences: int = 16
     """Engine sequences that all ``slrs`` sessions together may open beside their own, to compute paths in one step."""

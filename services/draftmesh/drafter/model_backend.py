@@ -105,8 +105,9 @@ class ModelBackend:
 
     def _describe(self) -> DrafterInfo:
         loaded, limit_tokens = self._loaded, self._thread.engine.limits.sequence_tokens
-        # Where the context is full its size decides about ψ, so drafters of one digest must have the same.
-        digest = hashlib.sha256(b"draftmesh drafter 1" + loaded.digest + limit_tokens.to_bytes(8, "little")).digest()
+        # These decide about ψ, so drafters of one digest must have the same.
+        bounds = b"".join(bound.to_bytes(8, "little") for bound in (limit_tokens, self._config.max_psi_paths))
+        digest = hashlib.sha256(b"draftmesh drafter 2" + loaded.digest + bounds).digest()
         return DrafterInfo(
             name=self._config.public_name,
             digest=digest,

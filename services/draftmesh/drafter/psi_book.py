@@ -9,17 +9,17 @@ from draftmesh.core.evidence import SparseDistribution
 from draftmesh.core.protocols import TokenTable
 from draftmesh.core.text import Item, Role
 from draftmesh.decoding.longest_match import LongestMatch
-from draftmesh.decoding.psi import PsiTree
+from draftmesh.decoding.psi import PsiTree, TreeBounds
 
 
 class PsiBook:
     """Answers for sequences of target tokens after the block's base."""
 
-    def __init__(self, rule: LongestMatch, target: TokenTable, drafter: TokenTable) -> None:
+    def __init__(self, rule: LongestMatch, target: TokenTable, drafter: TokenTable, bounds: TreeBounds) -> None:
         """Know nothing yet."""
         self._rule = rule
         self._target = target
-        self._tree = PsiTree(rule, drafter)
+        self._tree = PsiTree(rule, drafter, bounds)
         self._readable: dict[int, bool] = {}
         self._told: set[tuple[int, ...]] = set()
         self._counted = 0
@@ -51,6 +51,25 @@ class PsiBook:
         """The probability that the draft settles to ``sequence`` first; all it needs is known."""
         self._told.add(tuple(sequence))
         return min(1.0, self._tree.psi(sequence)) if self._can_be_read(sequence) else 0.0
+
+    def conditionals(self, ids: Sequence[int]) -> tuple[float, ...]:
+        """ψ of each of ``ids`` given those before it; all it needs is known.
+
+        Fewer than there are ids if ψ of so many needs more paths than the bounds allow: then ⊥ stands for the rest.
+        """
+        found: list[float] = []
+        before = 1.0
+        for count in range(1, len(ids) + 1):
+            after = self.psi(ids[:count])
+            if not after:
+                break
+            found.append(min(1.0, after / before))
+            before = after
+        return tuple(found)
+
+    def forget(self) -> None:
+        """Free what can be learned again."""
+        self._tree.forget()
 
     def take_told(self) -> int:
         """Different sequences whose ψ was first said since the last call."""

@@ -1,12 +1,13 @@
 """A drafter with a model that proposes strings (``slrs``): whole blocks of target tokens, each with its ψ.
 
 A block begins at the committed text with a key of its own. Tokens are drawn until the translation rule has settled as
-many target tokens as a block has, or the text ends, or it begins with no token. Then the draft tree is computed as far
-as ψ of these tokens needs it, level by level; the rows that drew the draft are part of it. Only then the block goes
-out: a drafter that is lost before has said nothing, and another one of the same digest draws the very same block again.
+many target tokens as a block has, or the text ends, or it begins with no token, or it is as long as drafts get. Then
+the draft tree is computed as far as ψ of these tokens needs it, level by level; the rows that drew the draft are part
+of it. Only then the block goes out: a drafter that is lost before has said nothing, and another one of the same digest
+draws the very same block again.
 
 For that, all that the law depends on is a function of the text before the block: its segmentation (committed text is
-encoded anew, from its start), the window of the context, the key, and the proposal's own rules.
+encoded anew, from its start), the window of the context, the key, and the proposal's own rules and bounds.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from draftmesh.core.draft import Evaluate, Evaluated
-from draftmesh.core.errors import ExhaustedError
 from draftmesh.core.sampling import NoiseKey
 from draftmesh.core.text import TERMINAL_ROLES, Item, join_items
 from draftmesh.decoding.longest_match import LongestMatch, Reading
 from draftmesh.decoding.noise_key import NoisePosition
 from draftmesh.decoding.proposal import Choices, ProposalShape
+from draftmesh.decoding.psi import TreeBounds
 from draftmesh.decoding.streams import block_key
 from draftmesh.drafter.canonical import CanonicalPairs
 from draftmesh.drafter.chain import Divergence, DraftToken
@@ -29,7 +30,6 @@ from draftmesh.drafter.context import fit_steadily
 from draftmesh.drafter.judge import Propose
 from draftmesh.drafter.noise_positions import string_position
 from draftmesh.drafter.opening import Opening
-from draftmesh.drafter.path import TokenPath
 from draftmesh.drafter.path_runner import PathRunner, SequenceBudget
 from draftmesh.drafter.path_sequence import BlockBase, Path
 from draftmesh.drafter.proposer import Sink
@@ -38,6 +38,9 @@ from draftmesh.tokenization.vocabulary import Vocabulary
 
 _ROOM_SHARE = 4
 """A block has this part of the context for itself; a part of nothing else, as the window decides about the law."""
+
+_KEPT_SEARCHES = 8
+"""A block's tree is kept while it is no larger than so many sequences may need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class PsiLimits:
     """What ψ may cost."""
 
     max_paths: int
-    """Paths of one block's tree at most."""
+    """Paths that ψ of one sequence may need; part of the law."""
 
     budget: SequenceBudget
 
@@ -69,7 +72,6 @@ class StringProposer:
         """Open a sequence for the context and what is committed.
 
         Raises:
-            InvalidTextError: the vocabulary cannot express the text.
             ExhaustedError: the engine takes no more sequences.
         """
         self._opening = opening
@@ -78,6 +80,7 @@ class StringProposer:
         self._sink = sink
         self._law = law
         self._limits = limits
+        self._room_tokens = opening.limit_tokens // _ROOM_SHARE
         self._shape = ProposalShape(law.own, opening.request.proposal_support)
         self._questions: deque[Evaluate] = deque()
         self._committed = join_items(opening.request.committed)
@@ -114,7 +117,8 @@ class StringProposer:
         self._runner.close()
 
     def _begin_block(self) -> None:
-        self._book = PsiBook(self._law.rule, self._law.target, self._vocabulary)
+        bounds = TreeBounds(self._room_tokens, self._limits.max_paths)
+        self._book = PsiBook(self._law.rule, self._law.target, self._vocabulary, bounds)
         self._key = None
         self._drawn: Path = ()
         self._items: tuple[Item, ...] = ()
@@ -123,11 +127,15 @@ class StringProposer:
 
     def _base(self) -> BlockBase:
         """Of the committed text alone, however it came to be committed."""
-        path = TokenPath(self._opening.tokenizer, self._vocabulary)
-        path.replace_end(0, self._committed)
-        limit_tokens = self._opening.limit_tokens
-        window = fit_steadily(self._opening.prompt_ids, path.ids, limit_tokens, limit_tokens // _ROOM_SHARE)
-        return BlockBase(window, path.ids)
+        ids = tuple(token for item in self._committed for token in self._encode(item))
+        window = fit_steadily(self._opening.prompt_ids, ids, self._opening.limit_tokens, self._room_tokens)
+        return BlockBase(window, ids)
+
+    def _encode(self, item: Item) -> Sequence[int]:
+        """An item in own tokens; what the vocabulary does not have is left out, as it only helps to guess."""
+        if isinstance(item, bytes):
+            return self._opening.tokenizer.encode_known(item)
+        return self._vocabulary.ids_of_role(item)[:1]
 
     def _go_on(self) -> None:
         """Compute what is missing for what is to be said next, or say it."""
@@ -136,16 +144,18 @@ class StringProposer:
         if self._is_drawing:
             self._compute((self._drawn,))
             return
-        if not self._is_out:
-            beginnings = [reading.ids[: count + 1] for count in range(len(reading.ids))]
-            if not self._lacks(beginnings):
-                self._put_out(reading, beginnings)
+        if not self._is_out and not self._lacks([reading.ids[:end] for end in range(1, len(reading.ids) + 1)]):
+            self._put_out(reading)
         while self._is_out and self._questions and not self._lacks(self._questions[0].sequences):
             self._answer(self._questions.popleft())
 
     def _is_whole(self, reading: Reading) -> bool:
+        return self._has_ended(reading) or reading.missing or len(self._drawn) == self._room_tokens
+
+    def _has_ended(self, reading: Reading) -> bool:
+        """Whether the block has all its tokens, or the text none that could follow."""
         ends = bool(self._items) and self._items[-1] in TERMINAL_ROLES
-        return ends or reading.missing or len(reading.ids) == self._request.max_ahead_tokens
+        return ends or len(reading.ids) == self._request.max_ahead_tokens
 
     def _lacks(self, sequences: Sequence[tuple[int, ...]]) -> bool:
         """Start to compute what ψ of ``sequences`` lacks, if anything."""
@@ -154,8 +164,6 @@ class StringProposer:
         return bool(missing)
 
     def _compute(self, paths: Sequence[Path]) -> None:
-        if len(self._book) + len(paths) > self._limits.max_paths:
-            raise ExhaustedError(f"ψ of a block needs more than max_psi_paths = {self._limits.max_paths} paths")
         if paths:
             self._runner.run([(path, Propose(self._shape_after(path), self._position(path))) for path in paths])
 
@@ -180,19 +188,19 @@ class StringProposer:
         (self._opening.meters.draft_rows if self._is_drawing else self._opening.meters.psi_rows)(computed)
         self._go_on()
 
-    def _put_out(self, reading: Reading, beginnings: Sequence[tuple[int, ...]]) -> None:
+    def _put_out(self, reading: Reading) -> None:
         self._is_out = True
-        psi = [1.0, *map(self._book.psi, beginnings)]
-        tokens = [
-            DraftToken(self._item(token), token, psi=min(1.0, after / before))
-            for token, before, after in zip(reading.ids, psi, psi[1:], strict=False)
-        ]
+        known = self._book.conditionals(reading.ids)
+        tokens = [DraftToken(self._item(token), token, psi=psi) for token, psi in zip(reading.ids, known, strict=False)]
+        missing = reading.missing or len(known) < len(reading.ids) or not self._has_ended(reading)
         self._opening.meters.psi(self._book.take_told())
-        self._sink.drawn(tokens, exhausted=True, missing_next=reading.missing)
+        self._sink.drawn(tokens, exhausted=True, missing_next=missing)
 
     def _answer(self, question: Evaluate) -> None:
         psi = tuple(map(self._book.psi, question.sequences))
         self._opening.meters.psi(self._book.take_told())
+        if len(self._book) > _KEPT_SEARCHES * self._limits.max_paths:
+            self._book.forget()
         self._sink.evaluated(Evaluated(question.evaluation_id, psi))
 
     def _item(self, token: int) -> Item:

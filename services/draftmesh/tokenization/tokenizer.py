@@ -89,6 +89,13 @@ class Tokenizer:
         """
         return [token for chunk in self._chunks(text) for token in self._encode_chunk(chunk)]
 
+    def encode_known(self, text: bytes) -> list[int]:
+        """As :meth:`encode_bytes`, but without the bytes that no token stands for: only such as UTF-8 never has."""
+        try:
+            return self.encode_bytes(text)
+        except InvalidTextError:
+            return self.encode_bytes(bytes(byte for byte in text if byte in self._byte_ids))
+
     def decode_bytes(self, ids: Sequence[int]) -> bytes:
         """The bytes of ``ids``; special tokens add nothing.
 

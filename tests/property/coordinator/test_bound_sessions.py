@@ -18,9 +18,11 @@ from draftmesh.core.evidence import PsiEvidence, check_evidence
 from draftmesh.core.sampling import Method, NoiseKey, StopConditions
 from draftmesh.core.verify import VerifyRound
 from draftmesh.decoding.streams import Stream, stream_key
-from tests.helpers.fake_id_drafters import FakeIdDrafter, conditional_psi
-from tests.helpers.fakes import FakeSeat, FakeSeats, FakeVerifier, Faults
 from tests.helpers.generation_bench import PROSE, Recorder, job_of, make_generation, tiny_tokenizer
+from tests.helpers.peers.id_drafters import FakeIdDrafter, conditional_psi
+from tests.helpers.peers.seats import FakeSeat, FakeSeats
+from tests.helpers.peers.verifier import FakeVerifier
+from tests.helpers.peers.wire import Faults
 from tests.helpers.virtual_time import run_virtual
 
 TABLE = tiny_tokenizer().vocabulary

@@ -13,14 +13,6 @@ from hypothesis import strategies as st
 from draftmesh.core.errors import DraftmeshError, ExhaustedError, InternalError, UnavailableError
 from draftmesh.core.sampling import FinishReason, StopConditions
 from draftmesh.decoding.stopping import StopTracker
-from tests.helpers.fakes import (
-    FakeDrafter,
-    FakeVerifier,
-    Faults,
-    FloodingDrafter,
-    LyingDrafter,
-    MalformedDrafter,
-)
 from tests.helpers.generation_bench import (
     PROSE,
     Recorder,
@@ -31,6 +23,9 @@ from tests.helpers.generation_bench import (
     text_of,
     tiny_tokenizer,
 )
+from tests.helpers.peers.text_drafters import FakeDrafter, FloodingDrafter, LyingDrafter, MalformedDrafter
+from tests.helpers.peers.verifier import FakeVerifier
+from tests.helpers.peers.wire import Faults
 from tests.helpers.virtual_time import run_virtual
 
 Scene = tuple[tuple[int, ...], StopConditions, list[FakeVerifier], list[FakeDrafter], int]

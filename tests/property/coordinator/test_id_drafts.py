@@ -12,8 +12,6 @@ from draftmesh.core.errors import ExhaustedError, UnavailableError
 from draftmesh.core.evidence import ProposalEvidence, check_evidence
 from draftmesh.core.sampling import Method, StopConditions
 from draftmesh.decoding.stopping import StopTracker
-from tests.helpers.fake_id_drafters import FakeIdDrafter, FalseIdDrafter
-from tests.helpers.fakes import FakeVerifier, Faults
 from tests.helpers.generation_bench import (
     PROSE,
     Recorder,
@@ -23,6 +21,9 @@ from tests.helpers.generation_bench import (
     seats_of,
     tiny_tokenizer,
 )
+from tests.helpers.peers.id_drafters import FakeIdDrafter, FalseIdDrafter
+from tests.helpers.peers.verifier import FakeVerifier
+from tests.helpers.peers.wire import Faults
 from tests.helpers.virtual_time import run_virtual
 
 TABLE = tiny_tokenizer().vocabulary

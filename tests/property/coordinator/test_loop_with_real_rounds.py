@@ -22,7 +22,6 @@ from draftmesh.core.errors import DraftmeshError, ExhaustedError, UnavailableErr
 from draftmesh.core.ledger import Ledger
 from draftmesh.core.sampling import FinishReason, Method, SamplingParams, StopConditions
 from draftmesh.core.verify import RoundStatus, TokenLogprobs, Verdict, VerifyRound
-from tests.helpers.fakes import FakeDrafter, Faults, FloodingDrafter, LyingDrafter, MalformedDrafter
 from tests.helpers.generation_bench import (
     PROSE,
     Recorder,
@@ -33,6 +32,8 @@ from tests.helpers.generation_bench import (
     text_of,
     tiny_tokenizer,
 )
+from tests.helpers.peers.text_drafters import FakeDrafter, FloodingDrafter, LyingDrafter, MalformedDrafter
+from tests.helpers.peers.wire import Faults
 from tests.helpers.real_rounds_verifier import NoisyTarget, RealRoundsVerifier
 from tests.helpers.virtual_time import run_virtual
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from draftmesh.core.evidence import SparseDistribution
 from draftmesh.core.text import TERMINAL_ROLES, Role
 from draftmesh.decoding.longest_match import LongestMatch
-from draftmesh.decoding.psi import PsiTree
+from draftmesh.decoding.psi import PsiTree, TreeBounds
 from tests.helpers.fakes_token_table import FakeTokenTable, text_of
+from tests.helpers.toy_blocks import AMPLE
 
 DEPTH = 4  # drafter tokens of a text at most, the end token included
 MISSING = -1  # in a reading: the text begins with no token
@@ -73,9 +74,9 @@ class Toy:
         data = self.target.token_bytes(token)
         return data if len(data) <= self.cap_bytes else b""
 
-    def tree(self) -> PsiTree:
+    def tree(self, bounds: TreeBounds = AMPLE) -> PsiTree:
         """A tree that knows nothing."""
-        return PsiTree(LongestMatch(self.target, self.cap_bytes), self.drafter)
+        return PsiTree(LongestMatch(self.target, self.cap_bytes), self.drafter, bounds)
 
     def psi(self, tree: PsiTree, sequence: tuple[int, ...]) -> float:
         """ψ by the tree, which learns what it asks for."""
@@ -85,6 +86,12 @@ class Toy:
                 assert self.chance(path) > 0.0
                 tree.add(path, self.distribution(path))
         return tree.psi(sequence)
+
+    def sequences(self) -> list[tuple[int, ...]]:
+        """Every target token, and every pair after the tokens that are read first."""
+        seen = {self.read(path)[:1] for path, _ in self.texts()}
+        tokens = range(len(self.target))
+        return [(t,) for t in tokens] + [(*s, t) for s in sorted(seen - {(MISSING,)}) for t in tokens]
 
     def chance(self, path: Sequence[int]) -> float:
         """The probability that a draft begins with ``path``."""
@@ -108,9 +115,7 @@ def test_psi_is_the_probability_that_the_rule_reads_the_tokens_first(toy: Toy) -
     """For every target token, and every pair after the tokens that can be read."""
     tree = toy.tree()
     readings = [(toy.read(path), chance) for path, chance in toy.texts()]
-    seen = {reading[:1] for reading, _ in readings if reading[0] != MISSING}
-    sequences = [(t,) for t in range(len(toy.target))] + [(*s, t) for s in seen for t in range(len(toy.target))]
-    for sequence in sequences:
+    for sequence in toy.sequences():
         wanted = math.fsum(chance for reading, chance in readings if reading[: len(sequence)] == sequence)
         assert math.isclose(toy.psi(tree, sequence), wanted, rel_tol=1e-12, abs_tol=1e-15), sequence
 
@@ -154,3 +159,33 @@ def test_what_the_tree_learns_elsewhere_does_not_change_psi(toy: Toy) -> None:
     for token in range(len(toy.target)):
         assert math.isclose(toy.psi(asked, (token,)), knowing.psi((token,)), rel_tol=1e-12, abs_tol=1e-15)
     assert len(asked) <= len(knowing)
+
+
+@given(toys(), st.integers(1, DEPTH))
+@settings(max_examples=40, deadline=None)
+def test_drafts_may_be_bounded_in_length(toy: Toy, depth: int) -> None:
+    """ψ is the probability that the first ``depth`` drafter tokens settle to the sequence."""
+    tree, rule = toy.tree(replace(AMPLE, max_depth=depth)), LongestMatch(toy.target, toy.cap_bytes)
+    for sequence in toy.sequences():
+        wanted = 0.0
+        for path, chance in toy.texts():
+            items = [toy.drafter.role(token) or toy.drafter.token_bytes(token) for token in path[:depth]]
+            wanted += chance * (rule.read(items, limit=len(sequence)).ids == sequence)
+        assert math.isclose(toy.psi(tree, sequence), wanted, rel_tol=1e-12, abs_tol=1e-15), sequence
+
+
+@given(toys(), st.integers(1, 8))
+@settings(max_examples=40, deadline=None)
+def test_what_needs_too_many_paths_goes_by_the_tree_alone(toy: Toy, max_paths: int) -> None:
+    """A bounded tree says what an ample one says, or 0: whatever it knew, and 0 for all that needs so many paths."""
+    bounds = replace(AMPLE, max_paths=max_paths)
+    asked, knowing, ample = toy.tree(bounds), toy.tree(bounds), toy.tree()
+    for path in {text[:length] for text, _ in toy.texts() for length in range(len(text))}:
+        knowing.add(path, toy.distribution(path))
+    for sequence in toy.sequences():
+        alone = toy.tree()
+        whole = toy.psi(alone, sequence)
+        wanted = whole if len(alone) <= max_paths else 0.0
+        assert toy.psi(ample, sequence) == whole
+        assert toy.psi(asked, sequence) == wanted
+        assert knowing.psi(sequence) == wanted

@@ -18,7 +18,8 @@ from draftmesh.drafter.opening import Meters, Opening
 from draftmesh.drafter.session import DraftSession, Pacing
 from draftmesh.drafter.symbols import to_items, to_symbols
 from draftmesh.drafter.text_proposer import TextProposer
-from tests.helpers.fakes_drafter import HandClock, KeepingOutlet, draft_open, rule_engine
+from tests.helpers.clocks import HandClock
+from tests.helpers.fakes_drafter import KeepingOutlet, draft_open, rule_engine
 from tests.helpers.tokenizers import small_tokenizer
 
 TOKENIZER = small_tokenizer("llama2")

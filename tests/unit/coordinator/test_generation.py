@@ -31,8 +31,7 @@ from draftmesh.core.sampling import Method, StopConditions
 from draftmesh.core.text import TokenPrefix
 from draftmesh.telemetry.metrics import CoordinatorMetrics
 from draftmesh.tokenization import DraftTranslator
-from tests.helpers.fake_id_drafters import FakeIdDrafter
-from tests.helpers.fakes import FakeClock, FakeDrafter, FakeSeats, FakeVerifier, Faults, MalformedDrafter
+from tests.helpers.clocks import FakeClock
 from tests.helpers.generation_bench import (
     PROSE,
     Recorder,
@@ -42,6 +41,11 @@ from tests.helpers.generation_bench import (
     text_of,
     tiny_tokenizer,
 )
+from tests.helpers.peers.id_drafters import FakeIdDrafter
+from tests.helpers.peers.seats import FakeSeats
+from tests.helpers.peers.text_drafters import FakeDrafter, MalformedDrafter
+from tests.helpers.peers.verifier import FakeVerifier
+from tests.helpers.peers.wire import Faults
 from tests.helpers.virtual_time import run_virtual
 
 PATH = tuple(tiny_tokenizer().encode_bytes(PROSE.encode())[:200])

@@ -25,7 +25,7 @@ from draftmesh.core.errors import (
 from draftmesh.core.ledger import Ledger
 from draftmesh.core.sampling import FinishReason, Method, NoiseKey, SamplingParams, StopConditions
 from draftmesh.telemetry.metrics import CoordinatorMetrics
-from tests.helpers.fakes import FakeClock
+from tests.helpers.clocks import FakeClock
 from tests.helpers.virtual_time import run_virtual
 
 RECORD = SessionRecord(

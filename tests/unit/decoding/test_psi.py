@@ -8,8 +8,9 @@ from draftmesh.core.errors import InternalError
 from draftmesh.core.evidence import SparseDistribution
 from draftmesh.core.text import Role
 from draftmesh.decoding.longest_match import LongestMatch
-from draftmesh.decoding.psi import PsiTree
+from draftmesh.decoding.psi import PsiTree, TreeBounds
 from tests.helpers.fakes_token_table import FakeTokenTable
+from tests.helpers.toy_blocks import AMPLE
 
 TARGET = FakeTokenTable([b"a", b"b", b"ab", Role.EOS, b"abcd", b"a", None])
 DRAFTER = FakeTokenTable([b"a", b"b", b"c", Role.EOS])
@@ -17,9 +18,9 @@ A, B, AB, EOS, LONG, TWIN, HOLE = range(7)
 HALVES = SparseDistribution((0, 1), (0.5, 0.5))
 
 
-def tree(cap_bytes: int = 2) -> PsiTree:
+def tree(cap_bytes: int = 2, bounds: TreeBounds = AMPLE) -> PsiTree:
     """A tree that knows nothing."""
-    return PsiTree(LongestMatch(TARGET, cap_bytes), DRAFTER)
+    return PsiTree(LongestMatch(TARGET, cap_bytes), DRAFTER, bounds)
 
 
 def test_the_base_is_asked_for_first() -> None:

@@ -29,6 +29,7 @@ from draftmesh.tokenization.intersection import intersect
 from tests.helpers.chi_square import chi_square_p_value
 from tests.helpers.fakes_token_table import FakeTokenTable
 from tests.helpers.reference_decoding import reference_distribution
+from tests.helpers.toy_blocks import AMPLE
 
 CPU = torch.device("cpu")
 TARGET = FakeTokenTable([b"a", b"b", b"ab", b"a", b"c", Role.EOS, None, b"bc"])
@@ -134,7 +135,7 @@ class Blocks:
 
     def __init__(self, cap_bytes: int) -> None:
         self.rule = LongestMatch(TARGET, cap_bytes)
-        self.tree = PsiTree(self.rule, DRAFTER)
+        self.tree = PsiTree(self.rule, DRAFTER, AMPLE)
         self._shape = ProposalShape(own_choices(DRAFTER, len(DRAFTER), CPU), 5)
         self._follows = ProposalShape(self._shape.choices, 5, lambda token: token != 3)
         self._psi: dict[tuple[int, ...], float] = {(): 1.0}

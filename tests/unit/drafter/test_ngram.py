@@ -11,7 +11,8 @@ from draftmesh.drafter.chain import Chain
 from draftmesh.drafter.lookup import LookupConfig, SuffixIndex
 from draftmesh.drafter.ngram import NgramProposer
 from draftmesh.drafter.session import DraftSession, Pacing
-from tests.helpers.fakes_drafter import HandClock, KeepingOutlet
+from tests.helpers.clocks import HandClock
+from tests.helpers.fakes_drafter import KeepingOutlet
 
 
 def found(text: bytes, config: LookupConfig | None = None) -> bytes | None:

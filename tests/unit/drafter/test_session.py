@@ -11,7 +11,8 @@ from draftmesh.core.errors import StateError, UnavailableError
 from draftmesh.core.text import Role, TextPrefix
 from draftmesh.drafter.chain import Chain, Divergence
 from draftmesh.drafter.session import DraftSession, Pacing
-from tests.helpers.fakes_drafter import HandClock, KeepingOutlet, ScriptedProposer
+from tests.helpers.clocks import HandClock
+from tests.helpers.fakes_drafter import KeepingOutlet, ScriptedProposer
 
 
 @dataclass
@@ -49,7 +50,7 @@ def test_quick_tokens_are_joined(stage: Stage) -> None:
     """Tokens drawn within the interval wait for each other; the next one due carries them."""
     stage.proposer.bring(b"a")
     stage.proposer.bring(b"b")
-    stage.clock.now = 0.011
+    stage.clock.now_s = 0.011
     stage.proposer.bring(b"c")
     assert stage.outlet.texts == [(b"a",), (b"b", b"c")]
 

@@ -12,14 +12,15 @@ import torch
 from torch import Tensor
 
 from draftmesh.core.draft import Commit, DraftOpen, Evaluate
-from draftmesh.core.errors import ExhaustedError, InvalidTokenError
+from draftmesh.core.errors import InvalidTokenError
 from draftmesh.core.evidence import PsiEvidence
 from draftmesh.core.sampling import Method, NoiseKey, SamplingParams
 from draftmesh.core.text import Item, Role, TextPrefix, join_items
 from draftmesh.decoding.longest_match import LongestMatch
+from draftmesh.tokenization import tokenizer_from_files
 from draftmesh.tokenization.vocabulary import Vocabulary
 from tests.helpers.fakes_drafter import DraftStage, draft_open, draft_stage
-from tests.helpers.tokenizers import small_tokenizer
+from tests.helpers.tokenizers import files_of, small_tokenizer, tokenizer_document
 
 TOKENIZER = small_tokenizer("gpt2")
 OWN = TOKENIZER.vocabulary
@@ -83,24 +84,24 @@ def proposal_law(base: tuple[int, ...], path: tuple[int, ...]) -> dict[int, floa
     return {token: weight / math.fsum(rounded.values()) for token, weight in rounded.items()}
 
 
-def drafts(base: tuple[int, ...], count: int) -> Iterator[tuple[tuple[int, ...], bool, float]]:
+def drafts(base: tuple[int, ...], count: int, depth: int = 99) -> Iterator[tuple[tuple[int, ...], bool, float]]:
     """Every draft until ``count`` target tokens are settled: they, whether ⊥ follows, and the draft's probability."""
     rule = LongestMatch(TARGET, 3)
     open_paths: list[tuple[tuple[int, ...], tuple[Item, ...], float]] = [((), (), 1.0)]
     while open_paths:
         path, items, probability = open_paths.pop()
         reading = rule.read(items, limit=count)
-        if reading.missing or len(reading.ids) == count or items[-1:] == (Role.EOS,):
-            yield reading.ids, reading.missing, probability
+        if reading.missing or len(reading.ids) == count or items[-1:] == (Role.EOS,) or len(path) == depth:
+            yield reading.ids, len(reading.ids) < count and items[-1:] != (Role.EOS,), probability
             continue
         for token, weight in proposal_law(base, path).items():
             open_paths.append(((*path, token), (*items, *OWN.items((token,))), probability * weight))
 
 
-def brute_force(sequence: tuple[int, ...], committed: bytes = b"") -> float:
-    """ψ of a sequence by enumeration."""
+def brute_force(sequence: tuple[int, ...], committed: bytes = b"", depth: int = 99) -> float:
+    """ψ of a sequence by enumeration of drafts of ``depth`` tokens at most."""
     base = (*TOKENIZER.encode_prompt(CONTEXT.decode()), *(TOKENIZER.encode_bytes(committed) if committed else ()))
-    found = [weight for ids, _, weight in drafts(base, len(sequence)) if ids == sequence]
+    found = [weight for ids, _, weight in drafts(base, len(sequence), depth) if ids == sequence]
     return math.fsum(found)
 
 
@@ -295,11 +296,68 @@ def test_rows_and_values_are_counted() -> None:
     assert counts.psi == len(ids) + (ids[:1] != (8,))
 
 
-def test_tree_is_bounded() -> None:
-    """A block that needs more paths than allowed ends the session with a clear error."""
-    stage = play(3, seed=WHOLE, max_psi_paths=1)
-    assert [type(error) for error in stage.outlet.errors] == [ExhaustedError]
-    assert "max_psi_paths" in str(stage.outlet.errors[0])
+def test_what_needs_too_many_paths_is_not_proposed() -> None:
+    """ψ of it is 0, a block ends before it with ⊥, and what needs few has the ψ that it has without bounds."""
+    sequences = tuple((token,) for token in range(len(TARGET)))
+    said, kinds = {}, set()
+    for max_paths in (1, 2, 512):
+        stage = play(2, max_psi_paths=max_paths)
+        stage.session.evaluate(Evaluate(1, TextPrefix(), sequences))
+        stage.run()
+        said[max_paths] = stage.outlet.answers[0].psi
+        for seed in range(12):
+            block = play(2, seed=seed, max_psi_paths=max_paths).last
+            assert isinstance(block.evidence, PsiEvidence)
+            known = stage.outlet.answers[0].psi[block.target_ids[0]] if block.target_ids else 0.0
+            assert block.evidence.values[:1] == ((known,) if block.target_ids else ())
+            kinds.add((max_paths, len(block.target_ids), block.evidence.missing_next))
+    assert all(few in {0.0, all_of_it} for few, all_of_it in zip(said[2], said[512], strict=True))
+    proposed = {max_paths: sum(psi > 0 for psi in values) for max_paths, values in said.items()}
+    assert 0 < proposed[1] <= proposed[2] < proposed[512]
+    assert {(1, 0, True), (512, 2, False)} <= kinds
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_drafts_end_where_their_room_does(seed: int) -> None:
+    """A quarter of the context: ψ is that of drafts so long at most, and a block that needs more ends with ⊥."""
+    stage = play(3, seed=seed, context_tokens=12)
+    block = stage.last
+    assert isinstance(block.evidence, PsiEvidence)
+    assert stage.outlet.errors == []
+    sequences = (*((token,) for token in range(9)), *((0, token) for token in range(9)))
+    stage.session.evaluate(Evaluate(1, TextPrefix(), sequences))
+    stage.run()
+    assert stage.outlet.answers[0].psi == pytest.approx([brute_force(one, depth=3) for one in sequences], rel=1e-9)
+    for count in range(1, 1 + len(block.target_ids)):
+        expected = brute_force(block.target_ids[:count], depth=3)
+        assert math.prod(block.evidence.values[:count]) == pytest.approx(expected, rel=1e-9)
+
+
+def test_some_blocks_have_no_room() -> None:
+    """Of the drafts of three tokens some do not settle three."""
+    evidence = [play(3, seed=seed, context_tokens=12).last.evidence for seed in range(12)]
+    ample = [play(3, seed=seed).last.evidence for seed in range(12)]
+    assert sum(one != other for one, other in zip(evidence, ample, strict=True)) > 0
+
+
+def test_bytes_that_the_vocabulary_lacks_are_left_out_of_the_context() -> None:
+    """They are said by the target alone, and the drafter goes on as if they were not there."""
+    document = tokenizer_document("gpt2")
+    lacking = document["model"]["vocab"]
+    lacking["<gone>"] = lacking.pop("ÿ")  # the byte 0xFF
+    tokenizer = tokenizer_from_files(files_of(document))
+    blocks = []
+    for text in (b"the\xff t", b"the t"):
+        stage = draft_stage(law, tokenizer, TARGET, request(2))
+        stage.session.commit(Commit(1, 0, (text,)))
+        stage.run()
+        reopened = draft_stage(law, tokenizer, TARGET, request(2, committed=(text,), tokens=1))
+        assert (stage.outlet.errors, stage.last.target_ids) == ([], reopened.last.target_ids)
+        psi = Evaluate(1, TextPrefix().extend((text,)), tuple((token,) for token in range(9)))
+        stage.session.evaluate(psi)
+        stage.run()
+        blocks.append(stage.outlet.answers[0].psi)
+    assert blocks[0] == blocks[1]
 
 
 def test_close_frees_every_sequence() -> None:

@@ -19,7 +19,8 @@ from draftmesh.drafter.text_proposer import TextProposer
 from draftmesh.engine.engine import Engine
 from draftmesh.engine.stats import StepReport
 from draftmesh.tokenization import Tokenizer
-from tests.helpers.fakes_drafter import HandClock, KeepingOutlet, LawRunner, Rule, rule_engine
+from tests.helpers.clocks import HandClock
+from tests.helpers.fakes_drafter import KeepingOutlet, LawRunner, Rule, rule_engine
 from tests.helpers.tokenizers import small_tokenizer
 
 TOKENIZER = small_tokenizer("gpt2")

@@ -41,7 +41,7 @@ class Bond:
 
     @property
     def holds(self) -> bool:
-        """Whether a drafter has been told of the base, or may be told right now: no free run may begin."""
+        """Whether a drafter has been told of the base, or may be told any moment: no free run may begin."""
         return self._state in {_State.ADMITTED, _State.BOUND}
 
     @property
@@ -61,12 +61,13 @@ class Bond:
 
     @property
     def since_s(self) -> float:
-        """When the drafter has last brought something, or else when the base was bound."""
+        """When the drafter has last brought something, or else when it might first have been told of the base."""
         return self._since_s
 
     def admit(self) -> None:
         """The verifier has nothing to do: the drafter may be told of the base."""
         if self._state is _State.ASKING:
+            self.touch()
             self._state = _State.ADMITTED
             self._admitted.set()
 
@@ -86,16 +87,16 @@ class Bond:
         self._state, self._digest = _State.BOUND, digest
 
     def release(self) -> None:
-        """No drafter has been told after all; one that had been told before still binds."""
+        """No drafter has been told after all; one that had been told of this very base still binds."""
         if self._state in {_State.ASKING, _State.ADMITTED}:
             self._state = _State.FREE
             self._wake.set()
 
     def settled(self, *, at_work: bool) -> None:
-        """The base has moved on; ``at_work``: a drafter is told of the new one."""
+        """The base has moved on; ``at_work``: a drafter is about to be told of the new one (:meth:`bind`)."""
         self.touch()
-        if self._state is _State.BOUND and not at_work:
-            self._state, self._digest = _State.FREE, None
+        if self._state is _State.BOUND:
+            self._state, self._digest = (_State.ADMITTED if at_work else _State.FREE), None
             self.changed.notify()
 
     def touch(self) -> None:

@@ -176,7 +176,7 @@ class DraftFeed:
 
     @property
     def _owes(self) -> bool:
-        return self.bond is not None and self.bond.is_bound and (not self._drafts.ended or self.questions.is_waiting)
+        return self.bond is not None and self.bond.holds and (not self._drafts.ended or self.questions.is_waiting)
 
     async def _serve_once(self) -> None:
         seat = await self._acquire()
@@ -221,7 +221,7 @@ class DraftFeed:
                 self._drafts.restart(request.max_ahead_tokens, is_behind=len(self._items) > opened_at)
                 self.questions.restart()
                 with self._at_work(seat):
-                    await race(self._send(stream, opened_at), self._receive(stream), self._until_left(seat))
+                    await race(self._send(stream, seat, opened_at), self._receive(stream), self._until_left(seat))
 
     @asynccontextmanager
     async def _opened(self, peer: Drafter, request: DraftOpen) -> AsyncIterator[DraftStream]:
@@ -246,9 +246,7 @@ class DraftFeed:
     def _at_work(self, seat: Seat[Drafter]) -> Iterator[None]:
         self._seat, self._digest = seat, seat.digest
         self._leaving.clear()
-        if self.bond is not None:
-            self.bond.bind(seat.digest)
-            self._stage.wake.set()
+        self._tell(seat)
         self._unserved.add(-1)
         try:
             yield
@@ -260,13 +258,20 @@ class DraftFeed:
             self._unserved.add(1)
             self._stage.wake.set()
 
-    async def _send(self, stream: DraftStream, num_sent: int) -> None:
+    def _tell(self, seat: Seat[Drafter]) -> None:
+        """The drafter is told of the base by the message that goes out now."""
+        if self.bond is not None:
+            self.bond.bind(seat.digest)
+            self._stage.wake.set()
+
+    async def _send(self, stream: DraftStream, seat: Seat[Drafter], num_sent: int) -> None:
         """Send commits, and questions about blocks after the commits that they are about."""
         commit_seq, offset = 0, items_length(self._items[:num_sent])
         while not self._leaving.is_set():
             self._unsent.clear()
             if settled := tuple(self._items[num_sent:]):
                 commit_seq += 1
+                self._tell(seat)
                 self._drafts.note_commit(commit_seq)
                 await stream.send(Commit(commit_seq, offset, settled))
                 num_sent += len(settled)

@@ -13,7 +13,8 @@ from draftmesh.core.evidence import Evidence, ProposalEvidence, PsiEvidence, Spa
 from draftmesh.core.protocols import WholeVocabulary
 from draftmesh.core.sampling import Method
 from draftmesh.core.text import TERMINAL_ROLES, Item, TextPrefix, items_length
-from tests.helpers.fakes import FakeDrafter, Faults, Wire, working
+from tests.helpers.peers.text_drafters import FakeDrafter
+from tests.helpers.peers.wire import Faults, Wire, working
 
 ID_METHODS = tuple(method for method in Method if method.proposes_ids)
 
