@@ -18,10 +18,11 @@ from draftmesh.core.sampling import FinishReason, Method, NoiseKey, SamplingPara
 from draftmesh.core.text import TokenPrefix
 from draftmesh.core.verify import PsiQuery, PsiReply, Verdict, VerifyOpen, VerifyRound
 from draftmesh.engine.config import EngineConfig
-from draftmesh.engine.loading import LoadedModel, adopt_model
+from draftmesh.engine.loading import LoadedModel
 from draftmesh.transport.peers import GrpcVerifier, GrpcVerifyStream
 from draftmesh.verifier.app import Running, serving
 from draftmesh.verifier.config import VerifierConfig
+from tests.helpers.adopted_models import adopt_model
 from tests.helpers.tiny_models import random_model
 from tests.helpers.tokenizers import small_tokenizer
 

@@ -28,11 +28,12 @@ from draftmesh.drafter import app as drafter
 from draftmesh.drafter.config import DrafterConfig
 from draftmesh.drafter.model_backend import ModelBackend
 from draftmesh.engine.config import EngineConfig
-from draftmesh.engine.loading import LoadedModel, adopt_model
+from draftmesh.engine.loading import LoadedModel
 from draftmesh.telemetry.metrics import DrafterMetrics, meter
 from draftmesh.tokenization import Tokenizer
 from draftmesh.verifier import app as verifier
 from draftmesh.verifier.config import VerifierConfig
+from tests.helpers.adopted_models import adopt_model
 from tests.helpers.deployment import PATIENT, Deployment, wait_until_ready
 from tests.helpers.disturbing_drafter import DisturbingDrafter
 from tests.helpers.joint_law import Law

@@ -7,8 +7,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
 import torch
-from huggingface_hub import snapshot_download
 from transformers import AutoConfig, BitsAndBytesConfig, PreTrainedConfig, PreTrainedModel
 
 from draftmesh.core.errors import ConfigError
@@ -18,8 +18,11 @@ from draftmesh.engine.config import EngineConfig
 from draftmesh.engine.kv_storage import KvShape
 from draftmesh.engine.packed_linear import PackingReport, can_pack, pack_linear_layers
 from draftmesh.engine.self_test import probe_layers, prove_paged_logits
+from draftmesh.tokenization.hub import model_folder
 from draftmesh.tokenization.loading import load_tokenizer
 from draftmesh.tokenization.tokenizer import Tokenizer
+
+_log = structlog.get_logger(__name__)
 
 _CHUNK_BYTES = 1 << 22
 _FILES = ("*.safetensors", "*.json", "*.jinja", "*.model")
@@ -87,7 +90,7 @@ def load_model(config: EngineConfig) -> LoadedModel:
         UnsupportedModelError: the gate or the self-test refused the model.
         UnsupportedTokenizerError: its tokenizer normalises or loses bytes.
     """
-    folder = _folder(config.model)
+    folder = model_folder(config.model, _FILES)
     model_config = _read_config(folder)
     check_config(model_config)
     found = model_class(model_config)
@@ -96,13 +99,15 @@ def load_model(config: EngineConfig) -> LoadedModel:
     register_attention()
     model = _load_weights(found, folder, model_config, config)
     digest = _digest(config, model.dtype, tokenizer, _hash_files(folder))
-    return LoadedModel(prepare_model(model, config), tokenizer, digest)
-
-
-def adopt_model(model: PreTrainedModel, tokenizer: Tokenizer, config: EngineConfig) -> LoadedModel:
-    """The same for a model made in memory; it is moved, rewired and repacked in place, its weights are its digest."""
-    digest = _digest(config, _dtype(config) or model.dtype, tokenizer, _hash_parameters(model))
-    return LoadedModel(prepare_model(model, config), tokenizer, digest)
+    prepared = prepare_model(model, config)
+    _log.info(
+        "model loaded",
+        model=config.model,
+        parameters=prepared.parameters,
+        packing=prepared.packing,
+        self_test_difference=prepared.self_test_difference,
+    )
+    return LoadedModel(prepared, tokenizer, digest)
 
 
 def prepare_model(model: PreTrainedModel, config: EngineConfig) -> PreparedModel:
@@ -131,16 +136,6 @@ def _pack(model: PreTrainedModel, config: EngineConfig) -> PackingReport:
     if config.packed_linear and can_pack(model):
         return pack_linear_layers(model)
     return PackingReport(0, 0, 0)
-
-
-def _folder(name: str) -> Path:
-    path = Path(name).expanduser()
-    if path.is_dir():
-        return path
-    try:
-        return Path(snapshot_download(name, allow_patterns=list(_FILES)))
-    except Exception as error:  # whatever the hub's client raises: no folder, no model
-        raise ConfigError(f"{name} is no folder, and no model hub gave it: {error}") from error
 
 
 def _read_config(folder: Path) -> PreTrainedConfig:
@@ -206,13 +201,4 @@ def _hash_files(folder: Path) -> bytes:
         with path.open("rb") as file:
             while chunk := file.read(_CHUNK_BYTES):
                 total.update(chunk)
-    return total.digest()
-
-
-def _hash_parameters(model: PreTrainedModel) -> bytes:
-    """sha256 over names, shapes and bytes of the weights."""
-    total = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        total.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-        total.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return total.digest()

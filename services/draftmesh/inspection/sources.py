@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
-
 from draftmesh.core.errors import ConfigError, UnsupportedTokenizerError
 from draftmesh.tokenization import Tokenizer, load_tokenizer
+from draftmesh.tokenization.hub import model_folder
 from draftmesh.tokenization.tokenizer_files import FILE_NAMES
 
 _LEAST_CHARACTERS = 200
@@ -34,7 +33,7 @@ def pair_side(name: str, model: str) -> PairSide:
         ConfigError: there is no such model.
     """
     try:
-        return PairSide(name, load_tokenizer(_folder(model)))
+        return PairSide(name, load_tokenizer(model_folder(model, FILE_NAMES)))
     except UnsupportedTokenizerError as error:
         return PairSide(name, None, str(error))
 
@@ -55,16 +54,6 @@ def read_texts(path: Path) -> tuple[str, ...]:
     if not texts:
         raise ConfigError(f"the corpus {path} holds no text")
     return texts
-
-
-def _folder(model: str) -> Path:
-    path = Path(model).expanduser()
-    if path.is_dir():
-        return path
-    try:
-        return Path(snapshot_download(model, allow_patterns=list(FILE_NAMES)))
-    except Exception as error:  # whatever the hub's client raises: no folder, no tokenizer
-        raise ConfigError(f"{model} is no folder, and no model hub gave it: {error}") from error
 
 
 def _listed(path: Path, content: str) -> tuple[str, ...]:

@@ -6,14 +6,12 @@ belongs to, and each side opens its spans under it. Without an SDK in the proces
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 from opentelemetry import context as context_api
 from opentelemetry import trace
-from opentelemetry.trace import Span, SpanKind, Tracer
+from opentelemetry.trace import Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from opentelemetry.util.types import AttributeValue
 
 SCOPE = "draftmesh"
 
@@ -93,22 +91,3 @@ def trace_metadata() -> tuple[tuple[str, str], ...]:
     carrier: dict[str, str] = {}
     _W3C.inject(carrier)
     return tuple(carrier.items())
-
-
-@contextmanager
-def span_under(
-    traceparent: str,
-    name: str,
-    attributes: Mapping[str, AttributeValue] | None = None,
-    *,
-    kind: SpanKind = SpanKind.INTERNAL,
-    tracer: Tracer | None = None,
-) -> Iterator[Span]:
-    """A current span under the one that ``traceparent`` names, or under the current one when it is empty.
-
-    ``tracer``: the process's, when None.
-    """
-    tracer = tracer or _TRACER
-    parent = context_of(traceparent)
-    with tracer.start_as_current_span(name, context=parent, kind=kind, attributes=attributes) as span:
-        yield span

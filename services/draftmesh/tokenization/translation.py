@@ -28,17 +28,8 @@ class Translation:
     ids: tuple[int, ...]
     """Tokens that no later text changes; the target's end token last, if the draft has ended with one."""
 
-    byte_lengths: tuple[int, ...]
-    """Bytes of each of ``ids``; 0 for an end token."""
-
-    held_back: bytes
-    """The rest of the draft's text: what comes next may merge with it. Empty if the draft has ended."""
-
     weak_ids: tuple[int, ...] = ()
-    """Tokens of the whole characters in ``held_back``, as they would be if the text ended there."""
-
-    weak_byte_lengths: tuple[int, ...] = ()
-    """Bytes of each of ``weak_ids``."""
+    """Tokens of the whole characters after those, if the text ended there; what comes next may merge with them."""
 
 
 class DraftTranslator:
@@ -83,9 +74,8 @@ class DraftTranslator:
         text, role = text_until_role(draft)
         aligned = self._align(text) if text else _NOTHING
         if ended or role is not None:
-            last = self._terminal(role)
-            return Translation((*aligned.ids, *last), (*aligned.byte_lengths, *(0 for _ in last)), b"")
-        return _hold_back(text, aligned)
+            return Translation((*aligned.ids, *self._terminal(role)))
+        return _hold_back(aligned)
 
     def _append(self, token: int) -> None:
         data = self._tokenizer.vocabulary.token_bytes(token)
@@ -149,13 +139,7 @@ class _Aligned:
 _NOTHING = _Aligned((), (), 0, 0)
 
 
-def _hold_back(text: bytes, aligned: _Aligned) -> Translation:
+def _hold_back(aligned: _Aligned) -> Translation:
     ends = list(accumulate(aligned.byte_lengths))
     settled, whole = bisect_right(ends, aligned.stable_length), bisect_right(ends, aligned.whole_length)
-    return Translation(
-        ids=aligned.ids[:settled],
-        byte_lengths=aligned.byte_lengths[:settled],
-        held_back=text[sum(aligned.byte_lengths[:settled]) :],
-        weak_ids=aligned.ids[settled:whole],
-        weak_byte_lengths=aligned.byte_lengths[settled:whole],
-    )
+    return Translation(aligned.ids[:settled], aligned.ids[settled:whole])

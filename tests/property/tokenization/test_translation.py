@@ -27,13 +27,13 @@ def _translator(tokenizer: Tokenizer, numbers: list[int], window_bytes: int = 64
 @pytest.mark.parametrize("name", ACCEPTED)
 @EXAMPLES
 @given(numbers=TOKENS, draft=CUT_TEXTS)
-def test_ids_held_back_and_weak_ids_spell_the_draft(name: str, numbers: list[int], draft: bytes) -> None:
-    """The ids' bytes, then what is held back, are the draft; the weak ids' bytes begin what is held back."""
+def test_ids_and_weak_ids_spell_the_draft_as_far_as_it_is_whole(name: str, numbers: list[int], draft: bytes) -> None:
+    """Their bytes begin the draft, and what is left of it is less than a character."""
     tokenizer = small_tokenizer(name)
     translation = _translator(tokenizer, numbers).translate([draft], ended=False)
-    weak = tokenizer.decode_bytes(translation.weak_ids)
-    assert tokenizer.decode_bytes(translation.ids) + translation.held_back == draft
-    assert translation.held_back[: len(weak)] == weak
+    spelled = tokenizer.decode_bytes(translation.ids + translation.weak_ids)
+    assert draft.startswith(spelled)
+    assert len(spelled) >= len(draft) - 3
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
@@ -43,19 +43,7 @@ def test_a_draft_that_ended_is_translated_whole(name: str, numbers: list[int], d
     """Nothing is held back from a draft that has ended, even if it ended inside a character."""
     tokenizer = small_tokenizer(name)
     translation = _translator(tokenizer, numbers).translate([draft], ended=True)
-    assert (tokenizer.decode_bytes(translation.ids), translation.held_back) == (draft, b"")
-
-
-@pytest.mark.parametrize("name", ACCEPTED)
-@EXAMPLES
-@given(numbers=TOKENS, draft=CUT_TEXTS)
-def test_byte_lengths_are_those_of_the_ids(name: str, numbers: list[int], draft: bytes) -> None:
-    """One length an id, settled or weak."""
-    tokenizer = small_tokenizer(name)
-    table = tokenizer.vocabulary
-    translation = _translator(tokenizer, numbers).translate([draft], ended=False)
-    assert translation.byte_lengths == tuple(len(table.token_bytes(token)) for token in translation.ids)
-    assert translation.weak_byte_lengths == tuple(len(table.token_bytes(token)) for token in translation.weak_ids)
+    assert (tokenizer.decode_bytes(translation.ids), translation.weak_ids) == (draft, ())
 
 
 @pytest.mark.parametrize("name", ACCEPTED)

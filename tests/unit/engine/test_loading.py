@@ -13,7 +13,7 @@ from draftmesh.core.sampling import Method, NoiseKey, SamplingParams
 from draftmesh.decoding.history import History
 from draftmesh.engine.building import build_engine
 from draftmesh.engine.config import EngineConfig
-from draftmesh.engine.loading import LoadedModel, adopt_model, load_model
+from draftmesh.engine.loading import LoadedModel, load_model
 from tests.helpers.engines import RecordingListener, run_dry
 from tests.helpers.tiny_models import TINY_CONFIGS, random_model, whole_logits
 from tests.helpers.tokenizers import small_tokenizer, write_tokenizer
@@ -63,16 +63,6 @@ def test_the_digest_names_weights_dtype_and_tokenizer(tmp_path: Path) -> None:
     ]
     assert digests[0] == digests[1]
     assert len(set(digests)) == 4
-
-
-def test_a_model_in_memory_is_named_by_its_weights() -> None:
-    """Equal weights, equal digest."""
-    config = EngineConfig(model="in memory")
-    digests = [
-        adopt_model(random_model(llama_config(), seed=seed), small_tokenizer("gpt2"), config).digest
-        for seed in (0, 0, 1)
-    ]
-    assert digests[0] == digests[1] != digests[2]
 
 
 def test_a_name_that_is_no_folder_and_no_model_is_refused(tmp_path: Path) -> None:

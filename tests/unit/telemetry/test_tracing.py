@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
 
 from draftmesh.telemetry import tracing
@@ -59,25 +58,3 @@ def test_metadata_with_a_trace_context() -> None:
     """The span of the metadata is in the context."""
     context = tracing.context_of_metadata([("traceparent", TRACEPARENT)])
     assert trace.get_current_span(context).get_span_context().trace_id == SPAN.get_span_context().trace_id
-
-
-def test_without_an_sdk_a_span_passes_its_parent_on() -> None:
-    """Nothing is recorded, and what a message carried still reaches the messages that follow from it."""
-    tracer = trace.NoOpTracerProvider().get_tracer("test")
-    with tracing.span_under(TRACEPARENT, tracing.SPAN_DRAFT, tracer=tracer) as span:
-        assert (span.is_recording(), tracing.current_traceparent()) == (False, TRACEPARENT)
-
-
-def test_with_an_sdk_a_span_is_a_child_of_the_message() -> None:
-    """The span has the parent that the traceparent names, and the attributes."""
-    tracer = TracerProvider(shutdown_on_exit=False).get_tracer("test")
-    with tracing.span_under(TRACEPARENT, tracing.SPAN_VERIFY, {tracing.ROUND: 3}, tracer=tracer) as span:
-        assert tracing.current_traceparent().split("-")[1] == TRACEPARENT.split("-")[1]
-    assert getattr(span, "parent").span_id == SPAN.get_span_context().span_id  # noqa: B009 (only the SDK's have it)
-
-
-def test_an_empty_traceparent_means_the_current_span() -> None:
-    """A message without one belongs to whatever is going on."""
-    tracer = TracerProvider(shutdown_on_exit=False).get_tracer("test")
-    with use_span(SPAN), tracing.span_under("", tracing.SPAN_ROUND, tracer=tracer):
-        assert tracing.current_traceparent().split("-")[1] == TRACEPARENT.split("-")[1]
