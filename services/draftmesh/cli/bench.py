@@ -15,7 +15,7 @@ from rich.console import Console
 from draftmesh.bench.methods import BenchPlan, Setting, bench_methods
 from draftmesh.bench.result import BenchResult
 from draftmesh.cli.bench_tables import print_bench
-from draftmesh.cli.options import DEMO, Flat, PairOptions, PoolOptions
+from draftmesh.cli.options import DEMO, Flat, PairOptions, PoolOptions, check_temperatures
 from draftmesh.cli.painting import report_console
 from draftmesh.cli.plan import deployment_plan
 from draftmesh.client import AsyncClient
@@ -67,7 +67,7 @@ class BenchOptions:
     """Seed of the first generation's draws; the others count up."""
 
     json: bool = False
-    """Print the result as one JSON object on the last line."""
+    """Print the result as one JSON object, alone on standard output; all else goes to standard error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +92,9 @@ def bench(
     """
     if not 1 <= options.prompts <= DEMO_PROMPT_COUNT or min(options.repeats, options.max_tokens) < 1:
         raise ConfigError(f"prompts must be 1 to {DEMO_PROMPT_COUNT}, repeats and max_tokens at least 1")
+    check_temperatures(*options.temperatures)
     configure_logging(level="error")
-    notes, console = Console(stderr=True), report_console()
+    notes, console = Console(stderr=True), report_console(json=options.json)
     psi_meter = PsiMeter.install()  # before a drafter is made
 
     def progress(line: str) -> None:

@@ -19,7 +19,7 @@ from rich.console import Console
 from draftmesh.cli.comparison import METHODS, DemoResult, compare, comparison_table
 from draftmesh.cli.deployment import deployment, status_table
 from draftmesh.cli.generate import stream_to_console
-from draftmesh.cli.options import DEMO, ColorOption, Flat, ModelOptions, PoolOptions, RayOptions
+from draftmesh.cli.options import DEMO, ColorOption, Flat, ModelOptions, PoolOptions, RayOptions, check_temperatures
 from draftmesh.cli.painting import console_with, legend
 from draftmesh.cli.plan import deployment_plan
 from draftmesh.client import Client, GenerateOptions
@@ -50,7 +50,7 @@ class DemoOptions:
     """Times that each prompt is generated with each method; the medians are shown."""
 
     json: bool = False
-    """Print the result as one JSON object on the last line."""
+    """Print the result as one JSON object, alone on standard output; all else goes to standard error."""
 
 
 def demo(
@@ -66,7 +66,8 @@ def demo(
     """
     if not 1 <= options.prompts <= DEMO_PROMPT_COUNT or options.repeats < 1:
         raise ConfigError(f"prompts must be 1 to {DEMO_PROMPT_COUNT} and repeats at least 1")
-    console = console_with(color)
+    check_temperatures(options.temperature)
+    console = console_with(color, json=options.json)
     if models.target == DEMO:
         console.print(
             f"expanding the packaged target to {models.demo_parameters / 1e6:.0f} M parameters …", style="dim"

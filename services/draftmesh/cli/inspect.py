@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from draftmesh.cli.inspect_tables import print_inspection
-from draftmesh.cli.options import DEMO, NGRAM, Flat, PairOptions, PoolOptions
+from draftmesh.cli.options import DEMO, NGRAM, Flat, PairOptions, PoolOptions, check_temperatures
 from draftmesh.cli.painting import report_console
 from draftmesh.cli.plan import deployment_plan, model_path
 from draftmesh.core.errors import ConfigError
@@ -55,7 +55,7 @@ class InspectOptions:
     """Compare the tokenizers, and serve nothing."""
 
     json: bool = False
-    """Print one JSON object instead of tables."""
+    """Print the result as one JSON object, alone on standard output; all else goes to standard error."""
 
 
 def inspect(
@@ -75,10 +75,9 @@ def inspect(
     inspection = without_serving(vocabularies)
     if inspection.can_be_paired and not options.tokenizers_only:
         inspection = _serve(vocabularies, (target, drafter), texts, options, pair)
+    print_inspection(inspection, report_console(json=options.json))
     if options.json:
         print(json.dumps({"can_be_paired": inspection.can_be_paired, **asdict(inspection)}))
-    else:
-        print_inspection(inspection, report_console())
 
 
 def _serve(
@@ -118,6 +117,7 @@ def _drafter(name: str) -> PairSide:
 def _validate(options: InspectOptions) -> None:
     if options.prompts < 1 or options.max_tokens < 1:
         raise ConfigError("prompts and max_tokens must be at least 1")
+    check_temperatures(*options.temperatures)
     labels = {method.label for method in Method}
     unknown = next((method for method in options.methods if method not in labels), None)
     if unknown is not None:

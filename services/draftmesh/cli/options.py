@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from draftmesh.core.sampling import SamplingParams
 from draftmesh.engine.config import DtypeName, QuantizationName
 
 Flat = Parameter(name="*")
@@ -114,3 +115,9 @@ class RayOptions:
 
     show_replica_logs: bool = False
     """Print the logs of all replicas here."""
+
+
+def check_temperatures(*temperatures: float) -> None:
+    """Refuse what a server would refuse, before models are loaded; raises InvalidRequestError."""
+    for temperature in temperatures:
+        SamplingParams(temperature=temperature).validate()

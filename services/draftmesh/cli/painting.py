@@ -50,12 +50,15 @@ def legend(console: Console) -> None:
     console.print(line, highlight=False)
 
 
-def console_with(color: str) -> Console:
-    """A console on standard output that colours ``auto`` (on a terminal), ``always`` or ``never``."""
-    return Console(force_terminal={"auto": None, "always": True, "never": False}[color])
+def console_with(color: str, *, json: bool = False) -> Console:
+    """A console that colours ``auto`` (on a terminal), ``always`` or ``never``; ``json``: as for reports."""
+    return Console(stderr=json, force_terminal={"auto": None, "always": True, "never": False}[color])
 
 
-def report_console() -> Console:
-    """A console on standard output for tables: where nobody looks at a screen, as wide as they need to be."""
-    console = Console()
-    return console if console.is_terminal else Console(width=_REPORT_COLUMNS)
+def report_console(*, json: bool = False) -> Console:
+    """A console for tables: where nobody looks at a screen, as wide as they need to be.
+
+    It is standard output; with ``json`` it is standard error, for then the JSON object is alone on standard output.
+    """
+    console = Console(stderr=json)
+    return console if console.is_terminal else Console(stderr=json, width=_REPORT_COLUMNS)

@@ -78,4 +78,4 @@ async def _trial(client: Generator, plan: TrialPlan, method: str, temperature: f
 
 
 def _options(plan: TrialPlan, method: str, temperature: float) -> GenerateOptions:
-    return GenerateOptions(max_tokens=plan.max_tokens, temperature=temperature, method=method)
+    return GenerateOptions(max_tokens=plan.max_tokens, temperature=temperature, method=method, timeout_s=None)
