@@ -22,7 +22,7 @@ def pools(*, address: AddressOption = DEFAULT_ADDRESS) -> None:
 
 def _table(members: Sequence[PoolMember]) -> Table:
     table = Table(box=None, header_style="bold")
-    for column in ("pool", "model", "address", "ready", "sessions", "acceptance", "tokens"):
+    for column in ("pool", "model", "address", "ready", "trusted", "sessions", "acceptance", "tokens"):
         table.add_column(column, no_wrap=True)
     for member in members:
         ledger = member.ledger
@@ -31,6 +31,7 @@ def _table(members: Sequence[PoolMember]) -> Table:
             member.model,
             member.address,
             "yes" if member.ready else "no",
+            "yes" if member.trusted else "no",
             f"{member.load.active_sessions}/{member.load.max_sessions}",
             f"{ledger.acceptance_rate:.2f}" if ledger.drafted_tokens else "",
             str(ledger.committed_tokens),

@@ -41,6 +41,7 @@ def pool_member_from_proto(message: coordinator_pb2.PoolMember) -> PoolMember:
         ready=message.ready,
         load=load_from_proto(message.load),
         ledger=ledger_from_proto(message.ledger),
+        trusted=message.trusted,
     )
 
 

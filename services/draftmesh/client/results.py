@@ -101,6 +101,8 @@ class PoolMember:
     ready: bool
     load: LoadReport
     ledger: Ledger
+    trusted: bool
+    """Whether methods may rely on what it says of its own draws."""
 
 
 class GenerationBuilder:

@@ -162,6 +162,6 @@ async def test_pools_prints_a_row_a_member(tmp_path: Path) -> None:
         done = await draftmesh("pools", "--address", address, cwd=tmp_path)
     assert done.code == 0
     assert [line.split() for line in done.out.splitlines()] == [
-        ["pool", "model", "address", "ready", "sessions", "acceptance", "tokens"],
-        ["drafter", "small", "host:1", "yes", "0/0", "0.75", "17"],
+        ["pool", "model", "address", "ready", "trusted", "sessions", "acceptance", "tokens"],
+        ["drafter", "small", "host:1", "yes", "no", "0/0", "0.75", "17"],
     ]

@@ -127,9 +127,11 @@ def test_a_pool_member_comes_with_its_load(kind: coordinator_pb2.PoolKind.ValueT
             active_sessions=1, max_sessions=4, costs=[common_pb2.CostPoint(rows=8, milliseconds=2.5)]
         ),
         ledger=coordinator_pb2.Ledger(rounds=3),
+        trusted=True,
     )
     load = LoadReport(active_sessions=1, max_sessions=4, costs=(CostPoint(8, 2.5),))
-    assert PoolMember(name, "host:1", "toy", True, load, Ledger(rounds=3)) == pool_member_from_proto(message)
+    member = PoolMember(name, "host:1", "toy", ready=True, load=load, ledger=Ledger(rounds=3), trusted=True)
+    assert member == pool_member_from_proto(message)
 
 
 def test_a_ledger_derives_its_rates() -> None:

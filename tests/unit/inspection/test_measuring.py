@@ -63,7 +63,7 @@ def test_a_method_without_psi_has_no_cost_of_it() -> None:
 def member(kind: str, *milliseconds: float) -> PoolMember:
     """A member whose smallest steps took so long."""
     costs = tuple(CostPoint(rows + 1, cost) for rows, cost in enumerate(milliseconds))
-    return PoolMember(kind, "host:1", "toy", True, LoadReport(costs=costs), Ledger())
+    return PoolMember(kind, "host:1", "toy", True, LoadReport(costs=costs), Ledger(), trusted=True)
 
 
 def test_the_cost_ratio_is_that_of_the_smallest_steps() -> None:
