@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from draftmesh.coordinator.drafting.block_drafts import BlockDrafts
-from draftmesh.coordinator.drafting.bond import Bond
+from draftmesh.coordinator.drafting.bound_feed import BoundFeed
 from draftmesh.coordinator.drafting.buffer import DraftLimits
 from draftmesh.coordinator.drafting.drafts import Drafts
 from draftmesh.coordinator.drafting.feed import DraftFeed, FeedConfig, Stage
@@ -38,11 +38,11 @@ def make_feed(
         drafts = IdDrafts(limits, job.method, stage.vocabulary)
     else:
         drafts = TextDrafts(limits, translator, trace)
-    return DraftFeed(
+    make = BoundFeed if job.method is Method.SLRS else DraftFeed
+    return make(
         source,
         stage,
         drafts,
-        bond=Bond(stage.wake, instruments.clock) if job.method is Method.SLRS else None,
         unserved=instruments.metrics.sessions_without_drafter,
         config=config,
         clock=instruments.clock,

@@ -140,7 +140,7 @@ class Generation:
         finally:
             self._trace.close()
             if self._feed is not None:
-                self._feed.questions.clear()
+                self._feed.forget_questions()
 
     async def _converse(self, now: _Conversation) -> None:
         self._books.turn()
@@ -163,7 +163,7 @@ class Generation:
                 self._pass_on(message, now.rounds)
             else:
                 self._hear(now.rounds, message, now.seat)
-        if now.rounds.is_idle or (self._feed is not None and self._feed.questions.is_waiting):
+        if now.rounds.is_idle or (self._feed is not None and self._feed.awaits_psi):
             now.silence.asked()  # it is not the verifier that is being waited for
         now.silence.check(self._pace.step_ms)
         self._check_bond()
@@ -228,7 +228,7 @@ class Generation:
             with self._trace.asking(request, waited_ms):
                 await now.stream.send(request)
             self._record(Ledger(draft_wait_ms=waited_ms), now.seat)
-        for reply in self._feed.questions.take_replies() if self._feed is not None else ():
+        for reply in self._feed.take_replies() if self._feed is not None else ():
             now.silence.asked()
             await now.stream.send(reply)
 
