@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from draftmesh.coordinator.methods.candidates import Option
-from draftmesh.coordinator.methods.experience import Estimate, Experience
+from draftmesh.coordinator.methods.experience import Estimate, Experience, Prior
 from draftmesh.core.ledger import Decoded
 from draftmesh.core.sampling import Method
 
@@ -20,7 +20,7 @@ ELSEWHERE = Option(Method.EXACT, b"other drafter")
 
 def fresh(forgetting: float = 1.0) -> Experience:
     """Knows nothing; four sessions of a method weigh as much as what is known of its drafter."""
-    return Experience(session_noise=0.2, method_spread=0.1, forgetting=forgetting)
+    return Experience(Prior(session_noise=0.2, method_spread=0.1), forgetting)
 
 
 def session(tokens_per_step: float, steps_per_s: float = 10.0) -> Decoded:
@@ -79,6 +79,15 @@ def test_drafters_are_known_apart() -> None:
     known = experience.speed(ELSEWHERE)
     assert known is not None
     assert known.mean == pytest.approx(15.0)
+
+
+def test_ratio_methods_are_expected_to_have_more() -> None:
+    """What is common to a drafter's methods is 2 for keyed ones and 3 for others: sessions of both agree on it."""
+    experience = Experience(Prior(session_noise=0.2, method_spread=0.1, ratio_advantage=0.5), 1.0)
+    experience.record(EXACT, session(2.0))
+    experience.record(TLI, session(3.0))
+    speeds = [experience.speed(option) for option in (EXACT, TLI)]
+    assert [speed and speed.mean for speed in speeds] == pytest.approx([20.0, 30.0])
 
 
 def test_old_sessions_count_less_and_doubt_returns() -> None:

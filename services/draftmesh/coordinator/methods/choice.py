@@ -20,14 +20,17 @@ from dataclasses import dataclass, field
 from random import Random
 
 from draftmesh.coordinator.methods.candidates import Option
-from draftmesh.coordinator.methods.experience import Experience
+from draftmesh.coordinator.methods.experience import Experience, Prior
 from draftmesh.core.errors import ConfigError
 from draftmesh.core.ledger import Decoded
-from draftmesh.core.ranges import require_at_least
+from draftmesh.core.ranges import require_at_least, require_not_negative
 from draftmesh.core.sampling import Method
 
 _BANDS = (0.0, 0.5, 0.9, 1.2)
 """Upper ends of the bands of temperature; above is one more."""
+
+_GREEDY = 0
+"""The band of temperature 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,12 @@ class MethodChoiceConfig:
     method_spread: float = 0.1
     """How much the methods of one drafter differ: relative standard deviation of tokens per target step, above 0."""
 
+    greedy_spread: float = 0.02
+    """The same at temperature 0, where all of them accept what the target would say, above 0."""
+
+    ratio_advantage: float = 0.1
+    """How many more tokens per target step the ratio methods are taken to have above temperature 0, as a share."""
+
     forgetting: float = 0.99
     """What an earlier session counts when another one is added, in (0, 1]."""
 
@@ -53,11 +62,18 @@ class MethodChoiceConfig:
         """Raise ConfigError, naming the field, if a value makes no sense."""
         require_at_least(1, self, "trials")
         require_at_least(2, self, "probe_every")
-        for name in ("session_noise", "method_spread"):
+        for name in ("session_noise", "method_spread", "greedy_spread"):
             if not 0 < getattr(self, name) <= 10:
                 raise ConfigError(f"{name} must be in (0, 10], got {getattr(self, name)}")
+        require_not_negative(self, "ratio_advantage")
         if not 0 < self.forgetting <= 1:
             raise ConfigError(f"forgetting must be in (0, 1], got {self.forgetting}")
+
+    def prior(self, band: int) -> Prior:
+        """What is known beforehand of methods in a band of temperature."""
+        if band == _GREEDY:
+            return Prior(self.session_noise, self.greedy_spread)
+        return Prior(self.session_noise, self.method_spread, self.ratio_advantage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +130,7 @@ class MethodChoice:
 
     def _choices(self, situation: Situation) -> _Choices:
         if situation not in self._situations:
-            experience = Experience(
-                session_noise=self._config.session_noise,
-                method_spread=self._config.method_spread,
-                forgetting=self._config.forgetting,
-            )
+            experience = Experience(self._config.prior(situation.band), self._config.forgetting)
             self._situations[situation] = _Choices(experience)
         return self._situations[situation]
 

@@ -5,13 +5,17 @@ Tokens per step depend on what is said: the sessions of one method scatter by a 
 drafter differ by less, since all of them ask whether target and drafter agree. So the tokens per step of a method with
 n sessions are estimated by those of all methods of its drafter, corrected by its own as far as n speaks for them: the
 posterior mean and deviation of a normal prior, Gelman et al., Bayesian Data Analysis (2013), section 2.5.
+
+The prior knows two things. Greedy methods accept the same tokens, those that the target would say. And above T = 0 the
+ratio methods accept most: rejection sampling is the coupling of two laws that agrees most often, and the noise that
+the keyed methods share is another one.
+
 ``off``, a token a step, and ``slrs``, which drafts otherwise than the rest, stand for themselves.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from draftmesh.coordinator.methods.candidates import Option
@@ -19,6 +23,29 @@ from draftmesh.core.ledger import Decoded
 from draftmesh.core.sampling import Method
 
 _OF_THEIR_OWN = frozenset({Method.OFF, Method.SLRS})
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """What is taken for true of a drafter's methods before they have been measured."""
+
+    session_noise: float
+    """Relative standard deviation of a session's tokens per target step."""
+
+    method_spread: float
+    """Relative standard deviation of that between the methods of one drafter."""
+
+    ratio_advantage: float = 0.0
+    """How much more of that the methods have that judge by ratios, as a share."""
+
+    @property
+    def sessions(self) -> float:
+        """Sessions of a method that count as much as the prior."""
+        return (self.session_noise / self.method_spread) ** 2
+
+    def factor(self, method: Method) -> float:
+        """Tokens per step of a method, by those of the keyed ones."""
+        return 1.0 + self.ratio_advantage * method.judges_by_ratio
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +77,12 @@ class Experience:
     """Of one situation.
 
     Args:
-        session_noise: Relative standard deviation of a session's tokens per target step.
-        method_spread: Relative standard deviation of that between the methods of one drafter.
+        prior: What is known beforehand.
         forgetting: What an earlier session counts when another one is added, in (0, 1].
     """
 
-    def __init__(self, *, session_noise: float, method_spread: float, forgetting: float) -> None:
-        self._prior_sessions = (session_noise / method_spread) ** 2
-        self._method_spread = method_spread
+    def __init__(self, prior: Prior, forgetting: float) -> None:
+        self._prior = prior
         self._forgetting = forgetting
         self._sums: dict[Option, _Sum] = {}
 
@@ -86,19 +111,16 @@ class Experience:
         steps_per_s, own = known.steps / known.seconds, known.tokens / known.steps
         if option.method in _OF_THEIR_OWN:
             return Estimate(own * steps_per_s)
-        common = _tokens_per_step(self._of_drafter(option.drafter_digest))
-        weight = known.sessions / (known.sessions + self._prior_sessions)
-        mean = (common + weight * (own - common)) * steps_per_s
-        return Estimate(mean, mean * self._method_spread * math.sqrt(1 - weight))
+        expected = self._keyed_tokens_per_step(option.drafter_digest) * self._prior.factor(option.method)
+        weight = known.sessions / (known.sessions + self._prior.sessions)
+        mean = (expected + weight * (own - expected)) * steps_per_s
+        return Estimate(mean, mean * self._prior.method_spread * math.sqrt(1 - weight))
 
-    def _of_drafter(self, digest: bytes) -> list[_Sum]:
-        return [
-            known
-            for option, known in self._sums.items()
-            if option.drafter_digest == digest and option.method not in _OF_THEIR_OWN
-        ]
-
-
-def _tokens_per_step(sums: Iterable[_Sum]) -> float:
-    sums = list(sums)
-    return sum(one.tokens for one in sums) / sum(one.steps for one in sums)
+    def _keyed_tokens_per_step(self, digest: bytes) -> float:
+        """Of a drafter, from all its methods: what those have more that judge by ratios is taken off."""
+        tokens = steps = 0.0
+        for option, known in self._sums.items():
+            if option.drafter_digest == digest and option.method not in _OF_THEIR_OWN:
+                tokens += known.tokens
+                steps += known.steps * self._prior.factor(option.method)
+        return tokens / steps
