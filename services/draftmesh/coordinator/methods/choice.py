@@ -3,7 +3,7 @@
 The rule, for sessions of one target and one band of temperature:
 
 1. *Trials.* Each candidate gets ``trials`` sessions, in a fixed order that begins with ``exact``. ``slrs`` gets none:
-   it is chosen when sessions that named it were faster than everything else.
+   it is chosen when sessions that named it were clearly faster than everything else.
 2. *Best*, from then on: a speed is drawn for each candidate from what is known of it, and the fastest is taken
    (Thompson sampling; Chapelle and Li, 2011). So what is surely slower is left alone, a drafter that is slow or seldom
    right costs ``auto`` a few sessions after which it says ``off``, and candidates that may be the best are compared.

@@ -10,7 +10,8 @@ The prior knows two things. Greedy methods accept the same tokens, those that th
 ratio methods accept most: rejection sampling is the coupling of two laws that agrees most often, and the noise that
 the keyed methods share is another one.
 
-``off``, a token a step, and ``slrs``, which drafts otherwise than the rest, stand for themselves.
+``off``, a token a step, and ``slrs``, which drafts otherwise than the rest, stand for themselves; and as nobody tries
+``slrs`` on purpose, it is taken for as slow as what is known of it allows.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from draftmesh.core.ledger import Decoded
 from draftmesh.core.sampling import Method
 
 _OF_THEIR_OWN = frozenset({Method.OFF, Method.SLRS})
+_DOUBT = 2.0  # standard deviations
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +111,11 @@ class Experience:
         if known is None or not (known.seconds > 0 and known.steps > 0):
             return None
         steps_per_s, own = known.steps / known.seconds, known.tokens / known.steps
-        if option.method in _OF_THEIR_OWN:
+        if option.method is Method.OFF:
             return Estimate(own * steps_per_s)
+        if option.method is Method.SLRS:
+            doubt = _DOUBT * self._prior.session_noise / math.sqrt(known.sessions)
+            return Estimate(own * steps_per_s * max(0.0, 1.0 - doubt))
         expected = self._keyed_tokens_per_step(option.drafter_digest) * self._prior.factor(option.method)
         weight = known.sessions / (known.sessions + self._prior.sessions)
         mean = (expected + weight * (own - expected)) * steps_per_s
