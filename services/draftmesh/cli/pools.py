@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 
 from draftmesh.cli.options import DEFAULT_ADDRESS, AddressOption
+from draftmesh.cli.painting import report_console
 from draftmesh.client import Client, PoolMember
 
 
@@ -15,9 +15,7 @@ def pools(*, address: AddressOption = DEFAULT_ADDRESS) -> None:
     """List the drafters and verifiers that a coordinator sees, and what drafting won with each."""
     with Client(address) as client:
         members = client.pools()
-    console = Console()
-    # Where nobody looks at a screen, a program reads: lines as long as they need to be.
-    console.print(_table(members), soft_wrap=not console.is_terminal, crop=console.is_terminal)
+    report_console().print(_table(members))
 
 
 def _table(members: Sequence[PoolMember]) -> Table:
