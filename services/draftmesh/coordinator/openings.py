@@ -12,8 +12,6 @@ from draftmesh.core.text import Item, join_items
 from draftmesh.core.verify import VerifyOpen
 from draftmesh.decoding.streams import Stream, stream_key
 
-"""Methods whose proposals are target ids: their drafters must know the target's vocabulary."""
-
 
 @dataclass(frozen=True, slots=True)
 class Job:

@@ -39,12 +39,4 @@ def make_feed(
     else:
         drafts = TextDrafts(limits, translator, trace)
     make = BoundFeed if job.method is Method.SLRS else DraftFeed
-    return make(
-        source,
-        stage,
-        drafts,
-        unserved=instruments.metrics.sessions_without_drafter,
-        config=config,
-        clock=instruments.clock,
-        random=instruments.random,
-    )
+    return make(source, stage, drafts, config, instruments)

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from random import Random
-
-from opentelemetry.metrics import UpDownCounter
 
 from draftmesh.coordinator.drafting.bond import Bond
 from draftmesh.coordinator.drafting.drafts import Drafts
 from draftmesh.coordinator.drafting.feed import DraftFeed, FeedConfig, Stage
 from draftmesh.coordinator.drafting.psi_questions import PsiQuestions
+from draftmesh.coordinator.instruments import Instruments
 from draftmesh.coordinator.pools.seats import Seat, SeatSource
 from draftmesh.coordinator.tasks import race, unless
 from draftmesh.core.draft import Block, Evaluated
 from draftmesh.core.errors import DeadlineError
-from draftmesh.core.protocols import Clock, Drafter, DraftStream
+from draftmesh.core.protocols import Drafter, DraftStream
 from draftmesh.core.text import Item, TextPrefix
 from draftmesh.core.verify import PsiQuery, PsiReply
 
@@ -33,14 +31,11 @@ class BoundFeed(DraftFeed):
         source: SeatSource[Drafter],
         stage: Stage,
         drafts: Drafts,
-        *,
-        unserved: UpDownCounter,
         config: FeedConfig,
-        clock: Clock,
-        random: Random,
+        instruments: Instruments,
     ) -> None:
-        super().__init__(source, stage, drafts, unserved=unserved, config=config, clock=clock, random=random)
-        self._bond = Bond(stage.wake, clock)
+        super().__init__(source, stage, drafts, config, instruments)
+        self._bond = Bond(stage.wake, instruments.clock)
         self._questions = PsiQuestions()
         self._leaving = asyncio.Event()
 

@@ -11,15 +11,14 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from random import Random
 
 import structlog
-from opentelemetry.metrics import UpDownCounter
 
 from draftmesh.coordinator.backoff import Backoff, BackoffConfig
 from draftmesh.coordinator.drafting.bond import Bond
 from draftmesh.coordinator.drafting.draft_streams import opened
 from draftmesh.coordinator.drafting.drafts import Drafts, KnownDraft
+from draftmesh.coordinator.instruments import Instruments
 from draftmesh.coordinator.pools.seats import Seat, SeatSource
 from draftmesh.coordinator.tasks import race
 from draftmesh.core.draft import Block, Commit, DraftOpen, Evaluated
@@ -31,7 +30,7 @@ from draftmesh.core.errors import (
     UnsupportedError,
 )
 from draftmesh.core.ledger import Ledger
-from draftmesh.core.protocols import Clock, Drafter, DraftStream, WholeVocabulary
+from draftmesh.core.protocols import Drafter, DraftStream, WholeVocabulary
 from draftmesh.core.text import Item, TextPrefix, items_length
 from draftmesh.core.verify import PsiQuery, PsiReply
 
@@ -82,7 +81,8 @@ class DraftFeed:
         source: Where drafters come from.
         stage: What is shared with the session's loop.
         drafts: Where the draft is kept.
-        unserved: Counts the sessions that would draft and have no drafter.
+        config: Numbers.
+        instruments: Clock, random numbers for backoff, and the metric of sessions that have no drafter.
     """
 
     def __init__(
@@ -90,20 +90,17 @@ class DraftFeed:
         source: SeatSource[Drafter],
         stage: Stage,
         drafts: Drafts,
-        *,
-        unserved: UpDownCounter,
         config: FeedConfig,
-        clock: Clock,
-        random: Random,
+        instruments: Instruments,
     ) -> None:
         self._source = source
         self._stage = stage
         self._items = stage.items
         self._drafts = drafts
-        self._unserved = unserved
+        self._unserved = instruments.metrics.sessions_without_drafter
         self._config = config
-        self._clock = clock
-        self._backoff = Backoff(config.backoff, random)
+        self._clock = instruments.clock
+        self._backoff = Backoff(config.backoff, instruments.random)
         self._unsent = asyncio.Event()
         self._seat: Seat[Drafter] | None = None
         self._digest = b""
