@@ -57,7 +57,7 @@ format: $(INSTALLED) ## Format the code
 	$(BIN)/ruff check --fix services tests
 
 bench: $(INSTALLED) ## Measure every method on the demo models
-	$(BIN)/draftmesh bench --json --drafter demo --drafter demo-unigram
+	$(BIN)/draftmesh bench pair --json --drafter demo --drafter demo-unigram
 
 clean: ## Remove everything that was made
 	rm -rf $(VENV) .draftmesh .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist

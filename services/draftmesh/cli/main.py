@@ -27,9 +27,7 @@ app.command("draftmesh.cli.demo:demo", help="Show what drafting does, on package
 app.command("draftmesh.cli.up:up", help="Run a whole deployment under Ray; Ctrl-C drains and ends it.")
 app.command("draftmesh.cli.generate:generate", help="Stream one generation; shows which text was drafted.")
 app.command("draftmesh.cli.inspect:inspect", help="Say what a target and a drafter share, and which method suits them.")
-app.command(
-    "draftmesh.cli.bench:bench", help="Measure every method on a pair, by default the packaged one, in one run."
-)
+app.command("draftmesh.cli.bench:app", name="bench", help="Measure draftmesh, on the packaged models or your own.")
 app.command("draftmesh.cli.pools:pools", help="List drafters and verifiers, and what drafting won with each.")
 app.command("draftmesh.cli.daemons:verifier", help="Run one verifier: a target model that judges drafts.")
 app.command("draftmesh.cli.daemons:drafter", help="Run one drafter: a small model, or none, that proposes text.")

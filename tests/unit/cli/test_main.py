@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from draftmesh.cli.bench import BenchOptions, ThreadOptions
+from draftmesh.cli.bench.pair import PairBenchOptions, ThreadOptions
 from draftmesh.cli.demo import DemoOptions
 from draftmesh.cli.inspect import InspectOptions
 from draftmesh.cli.options import LogOptions, ModelOptions, PairOptions, PoolOptions, RayOptions
@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], tuple[type[Any], ...]]] = {
     "up": (("json",), (ModelOptions, PoolOptions, RayOptions)),
     "generate": (CLIENT, (GenerateOptions,)),
     "inspect": ((), (InspectOptions, PairOptions)),
-    "bench": ((), (BenchOptions, ThreadOptions)),
+    "bench pair": ((), (PairBenchOptions, ThreadOptions)),
     "pools": (("address",), ()),
     "verifier": ((), (VerifierConfig, LogOptions)),
     "drafter": ((), (DrafterConfig, LogOptions)),
@@ -73,7 +73,7 @@ async def test_help_names_every_flag(command: str, tmp_path: Path) -> None:
     """``--help`` of every command ends well and names a flag for every option of its configuration."""
     flags, options = COMMANDS[command]
     names = (*flags, *(field.name for cls in options for field in fields(cls)))
-    done = await draftmesh(command, "--help", cwd=tmp_path)
+    done = await draftmesh(*command.split(), "--help", cwd=tmp_path)
     assert (done.code, done.err) == (0, "")
     wanted = [f"--{name.replace('_', '-')}" for name in names]
     assert [flag for flag in wanted if not re.search(rf"{flag}(?![\w-])", done.out)] == []
@@ -83,7 +83,7 @@ async def test_help_lists_every_command(tmp_path: Path) -> None:
     """``draftmesh --help`` names the commands."""
     done = await draftmesh("--help", cwd=tmp_path)
     assert done.code == 0
-    assert [command for command in COMMANDS if not re.search(rf"\b{command}\b", done.out)] == []
+    assert [command for command in COMMANDS if not re.search(rf"\b{command.split()[0]}\b", done.out)] == []
 
 
 async def test_nobody_at_the_address_is_one_line(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ async def test_nobody_at_the_address_is_one_line(tmp_path: Path) -> None:
         (("inspect", "demo", "demo", "--methods", "guess"), "draftmesh: CONFIG: unknown method 'guess'"),
         (("inspect", "demo", "demo", "--prompts", "0"), "draftmesh: CONFIG: prompts and max_tokens"),
         (("inspect", "demo"), "drafter"),
-        (("bench", "--prompts", "17"), "draftmesh: CONFIG: prompts must be 1 to 16"),
+        (("bench", "pair", "--prompts", "17"), "draftmesh: CONFIG: prompts must be 1 to 16"),
         (("generate", "x", "--sed", "3"), "--sed"),
     ],
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from draftmesh.cli.bench import BenchOptions, bench
+from draftmesh.cli.bench.pair import PairBenchOptions, pair
 from draftmesh.cli.demo import DemoOptions, demo
 from draftmesh.cli.inspect import InspectOptions, inspect
 from draftmesh.core.errors import InvalidRequestError
@@ -15,7 +15,7 @@ from draftmesh.core.errors import InvalidRequestError
 @pytest.mark.parametrize(
     "run",
     [
-        lambda: bench(options=BenchOptions(target="nowhere", temperatures=(1.0, -1.0))),
+        lambda: pair(options=PairBenchOptions(target="nowhere", temperatures=(1.0, -1.0))),
         lambda: demo(options=DemoOptions(temperature=-1.0)),
         lambda: inspect("nowhere", "nowhere", options=InspectOptions(temperatures=(-1.0,))),
     ],

@@ -1,4 +1,4 @@
-"""``draftmesh bench``: every method on one pair, in one run."""
+"""``draftmesh bench pair``: every method on one pair, in one run."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Annotated
 
 from rich.console import Console
 
-from draftmesh.bench.methods import BenchPlan, Setting, bench_methods
-from draftmesh.bench.result import BenchResult
-from draftmesh.cli.bench_tables import print_bench
+from draftmesh.bench.pair.methods import BenchPlan, Setting, bench_methods
+from draftmesh.bench.pair.result import BenchResult
+from draftmesh.cli.bench.pair_tables import print_bench
 from draftmesh.cli.options import DEMO, Flat, PairOptions, PoolOptions, check_temperatures
 from draftmesh.cli.painting import report_console
 from draftmesh.cli.plan import deployment_plan
@@ -42,7 +42,7 @@ SETTINGS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BenchOptions:
+class PairBenchOptions:
     """What is measured."""
 
     target: str = DEMO
@@ -81,10 +81,10 @@ class ThreadOptions(PairOptions):
     """CPU threads of the target that decodes alone; 0 takes all cores."""
 
 
-def bench(
+def pair(
     *,
-    options: Annotated[BenchOptions, Flat] = BenchOptions(),
-    pair: Annotated[ThreadOptions, Flat] = ThreadOptions(),
+    options: Annotated[PairBenchOptions, Flat] = PairBenchOptions(),
+    models: Annotated[ThreadOptions, Flat] = ThreadOptions(),
 ) -> None:
     """Measure every method, in turns, on a pair that is served here: acceptance, bytes per forward pass, tokens/s.
 
@@ -102,19 +102,19 @@ def bench(
 
     results = []
     for drafter in options.drafter:
-        results.append(asyncio.run(_measure(drafter, options, pair, psi_meter, progress)))
+        results.append(asyncio.run(_measure(drafter, options, models, psi_meter, progress)))
         print_bench(results[-1], console)
     if options.json:
         print(json.dumps({"pairs": [asdict(result) for result in results]}))
 
 
 async def _measure(
-    drafter: str, options: BenchOptions, pair: ThreadOptions, psi_meter: PsiMeter, progress: Callable[[str], None]
+    drafter: str, options: PairBenchOptions, models: ThreadOptions, psi_meter: PsiMeter, progress: Callable[[str], None]
 ) -> BenchResult:
-    off_threads = pair.off_threads or os.cpu_count() or 1
+    off_threads = models.off_threads or os.cpu_count() or 1
     pools = PoolOptions(listen="127.0.0.1:0")
-    alone_plan = deployment_plan(replace(pair, verifier_threads=off_threads).of(options.target), pools)
-    pair_plan = deployment_plan(pair.of(options.target, drafter), pools)
+    alone_plan = deployment_plan(replace(models, verifier_threads=off_threads).of(options.target), pools)
+    pair_plan = deployment_plan(models.of(options.target, drafter), pools)
     progress(f"loading {options.target} and {drafter}")
     async with AsyncExitStack() as stack:
         alone = await stack.enter_async_context(served_pair(alone_plan))
@@ -129,8 +129,8 @@ async def _measure(
             sizes=await _sizes(served, pair_plan),
             cost_ratio=cost_ratio(await clients[COUPLED].pools()),
             cores=os.cpu_count() or 1,
-            verifier_threads=pair.verifier_threads,
-            drafter_threads=pair.drafter_threads,
+            verifier_threads=models.verifier_threads,
+            drafter_threads=models.drafter_threads,
             off_threads=off_threads,
             prompts=options.prompts,
             max_tokens=options.max_tokens,
@@ -139,7 +139,7 @@ async def _measure(
         )
 
 
-def _plan(options: BenchOptions) -> BenchPlan:
+def _plan(options: PairBenchOptions) -> BenchPlan:
     return BenchPlan(
         settings=SETTINGS,
         prompts=spread(demo_prompts(), options.prompts),

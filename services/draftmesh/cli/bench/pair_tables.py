@@ -1,12 +1,12 @@
-"""A benchmark for people."""
+"""``draftmesh bench pair`` for people."""
 
 from __future__ import annotations
 
 from rich.console import Console
 from rich.table import Table
 
-from draftmesh.bench.methods import BenchRow
-from draftmesh.bench.result import BenchResult
+from draftmesh.bench.pair.methods import BenchRow
+from draftmesh.bench.pair.result import BenchResult
 from draftmesh.cli.trial_cells import MEASURED_COLUMNS, PSI_COLUMNS, measured_cells, psi_cells
 
 

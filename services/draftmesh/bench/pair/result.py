@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from draftmesh.bench.methods import BenchRow
+from draftmesh.bench.pair.methods import BenchRow
 from draftmesh.inspection.sizes import ModelSizes
 
 

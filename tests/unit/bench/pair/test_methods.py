@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from draftmesh.bench.methods import BenchPlan, BenchRow, Setting, bench_methods
-from draftmesh.bench.result import BenchResult
-from draftmesh.cli.bench_tables import print_bench
+from draftmesh.bench.pair.methods import BenchPlan, BenchRow, Setting, bench_methods
+from draftmesh.bench.pair.result import BenchResult
+from draftmesh.cli.bench.pair_tables import print_bench
 from draftmesh.cli.painting import report_console
 from draftmesh.inspection.sizes import ModelSizes
 from tests.unit.inspection.scripted_generator import ScriptedGenerator, silent_psi_meter

@@ -1,0 +1,1 @@
+"""Every decoding method on one pair, one stream."""

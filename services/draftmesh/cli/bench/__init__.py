@@ -1,0 +1,8 @@
+"""``draftmesh bench``: one subcommand for each question that a benchmark answers, imported when it is called."""
+
+from __future__ import annotations
+
+from cyclopts import App
+
+app = App(name="bench", help="Measure draftmesh, on the packaged models or your own.")
+app.command("draftmesh.cli.bench.pair:pair", help="Every method on one pair: acceptance, bytes per forward, tokens/s.")
