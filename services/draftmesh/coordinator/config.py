@@ -79,6 +79,7 @@ class CoordinatorConfig:
         require_not_negative(self, "generation.failover.silence.first_floor_ms", "drain_grace_s")
         require_not_negative(self, "generation.failover.silence.prompt_token_ms")
         require_positive(self, "generation.proposals.support", "generation.proposals.psi_cap_bytes")
+        self.generation.draft_length.validate()
         self.method_choice.validate()
         self._check_addresses()
 

@@ -105,6 +105,36 @@ class Signal:
         return self._event.wait()
 
 
+class Switch:
+    """On or off, and either can be waited for."""
+
+    def __init__(self, *, is_on: bool) -> None:
+        self._is_on = asyncio.Event()
+        self._is_off = asyncio.Event()
+        self.turn(on=is_on)
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it is on."""
+        return self._is_on.is_set()
+
+    def turn(self, *, on: bool) -> None:
+        """Turn it on or off; what it is already, it stays."""
+        for event, is_true in ((self._is_on, on), (self._is_off, not on)):
+            if is_true:
+                event.set()
+            else:
+                event.clear()
+
+    def on(self) -> Coroutine[Any, Any, object]:
+        """Waits until it is on."""
+        return self._is_on.wait()
+
+    def off(self) -> Coroutine[Any, Any, object]:
+        """Waits until it is off."""
+        return self._is_off.wait()
+
+
 async def any_change(*signals: Signal) -> None:
     """Wait for the next change of any of these."""
     await race(*(signal.wait() for signal in signals))

@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Generic, TypeVar
 
-from draftmesh.core.ledger import Ledger
+from draftmesh.core.endpoint import LoadReport
+from draftmesh.core.ledger import Ledger, add
 from draftmesh.core.protocols import Drafter, Verifier
 
 PeerT = TypeVar("PeerT", bound=Verifier | Drafter)
@@ -24,7 +26,13 @@ class FakeSeat(Generic[PeerT]):
     limit_tokens: int = 32
     digest: bytes = b"drafter"
     retiring: asyncio.Event = field(default_factory=asyncio.Event)
-    books: list[Ledger] = field(default_factory=list)
+    load: LoadReport = field(default_factory=LoadReport)
+    deltas: list[Ledger] = field(default_factory=list)
+
+    @property
+    def books(self) -> Ledger:
+        """Part of ``Seat``."""
+        return reduce(add, self.deltas, Ledger())
 
     @contextmanager
     def taken(self) -> Iterator[None]:
@@ -33,7 +41,7 @@ class FakeSeat(Generic[PeerT]):
 
     def record(self, delta: Ledger) -> None:
         """Part of ``Seat``."""
-        self.books.append(delta)
+        self.deltas.append(delta)
 
     @property
     def is_draining(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -19,6 +20,7 @@ from draftmesh.coordinator.loop.generation import Generation, GenerationConfig, 
 from draftmesh.coordinator.loop.pace import PaceConfig
 from draftmesh.coordinator.loop.transcript import Advance
 from draftmesh.core.draft import Block
+from draftmesh.core.endpoint import CostPoint, LoadReport
 from draftmesh.core.errors import (
     DraftmeshError,
     FencedError,
@@ -28,7 +30,7 @@ from draftmesh.core.errors import (
 )
 from draftmesh.core.ledger import Ledger
 from draftmesh.core.sampling import Method, StopConditions
-from draftmesh.core.text import TokenPrefix
+from draftmesh.core.text import Item, TokenPrefix
 from draftmesh.telemetry.metrics import CoordinatorMetrics
 from draftmesh.tokenization import DraftTranslator
 from tests.helpers.clocks import FakeClock
@@ -42,7 +44,7 @@ from tests.helpers.generation_bench import (
     tiny_tokenizer,
 )
 from tests.helpers.peers.id_drafters import FakeIdDrafter
-from tests.helpers.peers.seats import FakeSeats
+from tests.helpers.peers.seats import FakeSeat, FakeSeats
 from tests.helpers.peers.text_drafters import FakeDrafter, MalformedDrafter
 from tests.helpers.peers.verifier import FakeVerifier
 from tests.helpers.peers.wire import Faults
@@ -93,6 +95,78 @@ def test_a_useless_drafter_is_hardly_waited_for(token_ms: float) -> None:
     """With a drafter that is always wrong, fast or slow, the verifier is idle for less than a tenth of the time."""
     output, duration_s = generate(seats_of(verifier()), seats_of(drafter(accuracy=0.0, token_ms=token_ms)))
     assert output.ledger.draft_wait_ms < 100 * duration_s
+
+
+COSTS = LoadReport(costs=(CostPoint(1, 100.0), CostPoint(9, 130.0)))
+"""Of a verifier whose steps take about 100 ms, and 30 ms more with a draft."""
+
+
+def seconds_after(tokens: int, output: Timed) -> float:
+    """How long it took from so many tokens to the end."""
+    return output.times_s[-1] - next(
+        time for time, count in zip(output.times_s, output.counts, strict=True) if count >= tokens
+    )
+
+
+class Timed(Recorder):
+    """An output that notes when it got how many tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times_s: list[float] = []
+        self.counts: list[int] = []
+
+    async def advance(self, advance: Advance, ledger: Ledger) -> None:
+        """Part of ``Output``."""
+        await super().advance(advance, ledger)
+        self.times_s.append(asyncio.get_running_loop().time())
+        self.counts.append(len(self.ids))
+
+
+def generate_long(peer: FakeDrafter | None) -> Timed:
+    """A session of 400 tokens at a verifier that tells its costs."""
+    output = Timed()
+    target = FakeVerifier(PATH, tiny_tokenizer().vocabulary, judging_ms=30.0)
+
+    async def main() -> None:
+        verifiers = FakeSeats(FakeSeat("verifier", "fake", target, 16, load=COSTS))
+        job = job_of(StopConditions(max_tokens=400), method=Method.EXACT if peer else Method.OFF)
+        await make_generation(job, verifiers, seats_of(peer) if peer else None, output).run()
+
+    run_virtual(main())
+    return output
+
+
+@pytest.mark.parametrize("token_ms", [1.0, 10.0, 60.0, 400.0])
+def test_a_useless_drafter_costs_a_twentieth_at_most(token_ms: float) -> None:
+    """After the first 64 tokens a session with it is as fast as one without, however fast it is wrong."""
+    alone, drafted = generate_long(None), generate_long(drafter(accuracy=0.0, token_ms=token_ms))
+    assert drafted.ids == alone.ids
+    assert seconds_after(64, alone) / seconds_after(64, drafted) > 0.95
+
+
+def test_a_session_that_rests_lets_its_drafter_go() -> None:
+    """The stream is closed while drafting does not pay, and opened again at the text that has been said meanwhile."""
+    peer = drafter(accuracy=0.0, token_ms=1.0)
+    generate_long(peer)
+    assert 3 <= len(peer.opened) <= 8
+    lengths = [request.committed_tokens for request in peer.opened]
+    assert [later - earlier >= 32 for earlier, later in pairwise(lengths)] == [True] * (len(lengths) - 1)
+    assert peer.num_open == 0
+
+
+def test_a_drafter_that_becomes_useful_is_used_again() -> None:
+    """A rest ends with a trial."""
+
+    class Waking(FakeDrafter):
+        def propose(self, offset: int) -> Item:
+            self.accuracy = 1.0 if len(self.opened) > 2 else 0.0
+            return super().propose(offset)
+
+    peer = Waking(text_of(PATH * 3), token_ms=1.0)
+    alone, drafted = generate_long(None), generate_long(peer)
+    assert (drafted.ids == alone.ids, len(peer.opened)) == (True, 3)
+    assert seconds_after(200, alone) / seconds_after(200, drafted) > 3
 
 
 def test_a_silent_drafter_costs_two_steps_at_most() -> None:

@@ -19,16 +19,8 @@ def verdict(tokens: int, compute_ms: float, accepted: int = 0) -> Verdict:
 
 @pytest.fixture
 def pace() -> Pace:
-    """Drafts of four tokens."""
-    return Pace(CONFIG, draft_tokens=4)
-
-
-@pytest.mark.parametrize(
-    ("tokens", "ended", "enough"), [(4, False, True), (3, False, False), (1, True, True), (0, True, False)]
-)
-def test_whole_and_ended_drafts_go_out_at_once(pace: Pace, tokens: int, *, ended: bool, enough: bool) -> None:
-    """As many as a round takes, or any if there will be no more."""
-    assert pace.enough(tokens, ended=ended) is enough
+    """A policy that has seen nothing yet."""
+    return Pace(CONFIG)
 
 
 def test_a_draft_is_waited_for_as_long_as_a_step_takes(pace: Pace) -> None:
@@ -53,7 +45,7 @@ def test_a_judged_draft_bounds_the_step_from_above(pace: Pace) -> None:
 
 def test_no_wait_exceeds_the_limit() -> None:
     """A very slow target does not make a session wait very long."""
-    pace = Pace(PaceConfig(initial_step_ms=9000.0, max_wait_ms=250.0), draft_tokens=4)
+    pace = Pace(PaceConfig(initial_step_ms=9000.0, max_wait_ms=250.0))
     assert pace.deadline_s == pytest.approx(0.25)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from draftmesh.coordinator.backoff import Backoff, BackoffConfig
 from draftmesh.coordinator.sessions.ids import new_session_id, shard_of
-from draftmesh.coordinator.tasks import Inbox, Signal, any_change, background, race
+from draftmesh.coordinator.tasks import Inbox, Signal, Switch, any_change, background, race
 from draftmesh.core.errors import UnavailableError, UnknownSessionError
 from draftmesh.core.ledger import Ledger, add
 from tests.helpers.virtual_time import run_virtual
@@ -152,3 +152,20 @@ def test_a_signal_wakes_everybody_once() -> None:
         return woken
 
     assert run_virtual(main()) == ["a", "b"]
+
+
+def test_a_switch_can_be_waited_for_either_way() -> None:
+    """What it is already is not waited for; turning it wakes those who wait for the other thing."""
+
+    async def main() -> None:
+        switch = Switch(is_on=True)
+        await switch.on()
+        off = asyncio.create_task(switch.off())  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        assert (switch.is_on, off.done()) == (True, False)
+        switch.turn(on=False)
+        switch.turn(on=False)
+        await off
+        assert not switch.is_on
+
+    run_virtual(main())

@@ -20,7 +20,7 @@ from draftmesh.coordinator.drafting.draft_streams import opened
 from draftmesh.coordinator.drafting.drafts import Drafts, KnownDraft
 from draftmesh.coordinator.instruments import Instruments
 from draftmesh.coordinator.pools.seats import Seat, SeatSource
-from draftmesh.coordinator.tasks import race
+from draftmesh.coordinator.tasks import Switch, race, unless
 from draftmesh.core.draft import Block, Commit, DraftOpen, Evaluated
 from draftmesh.core.errors import (
     DraftmeshError,
@@ -107,6 +107,7 @@ class DraftFeed:
         self._banned: frozenset[str] = frozenset()
         self._failed: frozenset[str] = frozenset()  # the drafter before this one
         self._failures = 0
+        self._drafting = Switch(is_on=True)
 
     @property
     def drafter(self) -> Seat[Drafter] | None:
@@ -162,6 +163,13 @@ class DraftFeed:
     def forget_questions(self) -> None:
         """The verifier that asked is gone."""
 
+    def rest(self, *, is_resting: bool) -> None:
+        """Let the drafter go, or find one again; said again and again, it changes nothing.
+
+        A drafter whose drafts do not pay is freed for others, and stops to compute at once.
+        """
+        self._drafting.turn(on=not is_resting)
+
     def take_losses(self) -> Ledger:
         """Waste and failures since the last call."""
         failures, self._failures = self._failures, 0
@@ -169,19 +177,28 @@ class DraftFeed:
 
     async def run(self) -> None:
         """Find a drafter, work with it, and when it fails or drains find another; until cancelled."""
+        while True:
+            await self._drafting.on()
+            await self._draft()
+
+    async def _draft(self) -> None:
+        """Until the session rests."""
         self._unserved.add(1)
         try:
-            while True:
+            while self._drafting.is_on:
                 try:
                     await self._serve_once()
                 except Exception:
                     _log.exception("drafting failed by a bug")
-                await asyncio.sleep(self._backoff.next_s())
+                if self._drafting.is_on:
+                    await asyncio.sleep(self._backoff.next_s())
         finally:
             self._unserved.add(-1)
 
     async def _serve_once(self) -> None:
-        seat = await self._acquire()
+        seat = await unless(self._drafting.off(), self._acquire())
+        if seat is None:
+            return
         try:
             await self._admission()
             await self._work_with(seat)
@@ -192,7 +209,7 @@ class DraftFeed:
         except DraftmeshError as error:
             _log.debug("drafter lost", address=seat.address, error=str(error))
         finally:
-            self._failed = frozenset({seat.address})
+            self._failed = frozenset({seat.address}) if self._drafting.is_on else frozenset()
             self._release()
 
     async def _acquire(self) -> Seat[Drafter]:
@@ -289,4 +306,4 @@ class DraftFeed:
         return isinstance(message, Block) and self._drafts.offer(message)
 
     async def _until_left(self, seat: Seat[Drafter]) -> None:
-        await seat.retired()
+        await race(seat.retired(), self._drafting.off())

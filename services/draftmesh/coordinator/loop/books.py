@@ -16,7 +16,7 @@ class Books:
         self._metrics = metrics
         self._ledger = Ledger()
         self._counted_to_s = clock.monotonic()
-        self._turned_s = self._counted_to_s
+        self._turned_s = self._lapped_s = self._counted_to_s
 
     @property
     def ledger(self) -> Ledger:
@@ -27,6 +27,12 @@ class Books:
         """Milliseconds since the last call: the verifier was idle or busy for so long, and is the other now."""
         now_s = self._clock.monotonic()
         elapsed_ms, self._turned_s = (now_s - self._turned_s) * 1e3, now_s
+        return elapsed_ms
+
+    def lap(self) -> float:
+        """Milliseconds since the last call."""
+        now_s = self._clock.monotonic()
+        elapsed_ms, self._lapped_s = (now_s - self._lapped_s) * 1e3, now_s
         return elapsed_ms
 
     def record(self, delta: Ledger, verifier: Seat[Verifier], drafter: Seat[Drafter] | None) -> None:

@@ -19,6 +19,7 @@ from draftmesh.coordinator.drafting.text_drafts import Translator
 from draftmesh.coordinator.instruments import Instruments
 from draftmesh.coordinator.loop.books import Books
 from draftmesh.coordinator.loop.delivery import Delivery, Output
+from draftmesh.coordinator.loop.draft_length import DraftLength, DraftLengthConfig
 from draftmesh.coordinator.loop.failover import Failover, FailoverConfig
 from draftmesh.coordinator.loop.pace import Pace, PaceConfig
 from draftmesh.coordinator.loop.proposals import Decision, Proposals, VerifierState
@@ -47,6 +48,7 @@ class GenerationConfig:
     """Tokens that the target decodes alone before a session with a drafter looks again."""
 
     pace: PaceConfig = field(default_factory=PaceConfig)
+    draft_length: DraftLengthConfig = field(default_factory=DraftLengthConfig)
     feed: FeedConfig = field(default_factory=FeedConfig)
     failover: FailoverConfig = field(default_factory=FailoverConfig)
     proposals: ProposalConfig = field(default_factory=ProposalConfig)
@@ -89,7 +91,7 @@ class Generation:
         self._books = Books(clock, instruments.metrics)
         self._trace = RoundTrace(instruments.tracer)
         self._failover = Failover(verifiers, config.failover, clock=clock, random=random)
-        self._pace = Pace(config.pace, draft_tokens=job.draft_tokens, started_s=clock.monotonic())
+        self._pace = Pace(config.pace, started_s=clock.monotonic())
         self._feed = make_feed(
             job,
             drafters,
@@ -99,7 +101,8 @@ class Generation:
             trace=self._trace,
             instruments=instruments,
         )
-        self._proposals = Proposals(self._feed, self._pace, draft_tokens=job.draft_tokens, clock=clock)
+        length = DraftLength(config.draft_length, draft_tokens=job.draft_tokens)
+        self._proposals = Proposals(self._feed, self._pace, length, clock=clock)
         self._final_error: DraftmeshError | None = None
 
     @property
@@ -176,19 +179,18 @@ class Generation:
         if answer.is_stale and self._feed is not None and self._feed.bond is not None and self._feed.bond.is_bound:
             raise UnavailableError(f"the verifier refuses round {verdict.round}, whose block must be judged")
         self._trace.heard(verdict)
-        committed_bytes = 0 if answer.is_stale else self._commit(answer)
+        committed_bytes = 0 if answer.is_stale else self._commit(answer, seat)
         verify_wait_ms = self._books.turn() if rounds.is_idle else 0.0
         self._record(answer.ledger(committed_bytes, verify_wait_ms), seat)
 
-    def _commit(self, answer: Answer) -> int:
+    def _commit(self, answer: Answer, seat: Seat[Verifier]) -> int:
         """Settle a verdict's tokens; their length in bytes."""
         verdict = answer.verdict
         advance = self._transcript.settle(verdict)
         if verdict.tokens:
             self._failover.progressed()
+            self._proposals.observe(answer, self._books.lap(), seat)
             self._proposals.settle(verdict.tokens, self._transcript.items[-len(verdict.tokens) :])
-            if not answer.has_prefill:
-                self._pace.observe(verdict, judged=answer.judges)
         if verdict.tokens or self._transcript.finished:
             self._delivery.add(advance)
         return len(advance.text)
@@ -238,7 +240,9 @@ class Generation:
             return VerifyRound(rounds.next_round, base, draft.ids, draft.evidence)
         if not decision.free_run:
             return None
-        limit_tokens = self._config.free_run_tokens if self._feed is not None else self._remaining_tokens
+        limit_tokens = self._proposals.rest_tokens or self._config.free_run_tokens
+        if self._feed is None:
+            limit_tokens = self._remaining_tokens
         return VerifyRound(rounds.next_round, base, free_run=min(limit_tokens, self._remaining_tokens))
 
     async def _until_something_changes(self, now: _Conversation, decision: Decision) -> None:

@@ -5,7 +5,7 @@ rows, a draft token 2 to 4 ms. After a verdict that contradicts the draft, the d
 k tokens to have a new one, 20 to 35 ms. Waiting for it turns a step of one token into a step of 2 to 5 tokens, so it
 pays; a free run started in its place would not: the draft would have to wait for that whole step's end.
 
-* A draft of k tokens, or one that will not get longer, goes out at once.
+* A draft of k tokens (``draft_length``), or one that will not get longer, goes out at once.
 * Else the session waits, but no longer than one decoding step of the target takes (measured, one row) since the
   drafter last heard of a commit. Then what there is goes out, and if there is nothing, a free run starts.
 * A draft with g accepted tokens saves g steps, so a wait of more than g steps cannot pay: with drafts that are
@@ -45,9 +45,8 @@ class PaceConfig:
 class Pace:
     """The waiting policy of one session. Times are seconds of one monotonic clock."""
 
-    def __init__(self, config: PaceConfig, *, draft_tokens: int, started_s: float = 0.0) -> None:
+    def __init__(self, config: PaceConfig, *, started_s: float = 0.0) -> None:
         self._config = config
-        self._draft_tokens = draft_tokens
         self._step_ms = config.initial_step_ms
         self._patience = 1.0
         self._gain = 1.0  # accepted tokens of a draft, moving average
@@ -69,10 +68,6 @@ class Pace:
     def least_deadline_s(self) -> float:
         """Until when a session waits even for a drafter that has not been found yet."""
         return self._waiting_since_s + self._config.min_wait_ms / 1e3
-
-    def enough(self, tokens: int, *, ended: bool) -> bool:
-        """Whether a draft of ``tokens`` target tokens is to go out without waiting for more."""
-        return tokens >= self._draft_tokens or (ended and tokens > 0)
 
     def settled(self, now_s: float) -> None:
         """Something was committed: from now on the drafter is being waited for."""

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from draftmesh.coordinator.drafting.bond import Bond
 from draftmesh.coordinator.drafting.drafts import NOTHING, Draft
 from draftmesh.coordinator.drafting.feed import DraftFeed
+from draftmesh.coordinator.loop.draft_length import Circumstances, DraftLength
 from draftmesh.coordinator.loop.pace import Pace
+from draftmesh.coordinator.loop.rounds import Answer
 from draftmesh.coordinator.pools.seats import Seat
 from draftmesh.core.ledger import Ledger
-from draftmesh.core.protocols import Clock, Drafter
+from draftmesh.core.protocols import Clock, Drafter, Verifier
 from draftmesh.core.text import Item
 
 
@@ -50,18 +52,32 @@ class Decision:
 
 
 class Proposals:
-    """Joins the draft and the waiting policy; without a feed there is never anything to propose."""
+    """Joins the draft and the policies of length and waiting; without a feed there is never anything to propose."""
 
-    def __init__(self, feed: DraftFeed | None, pace: Pace, *, draft_tokens: int, clock: Clock) -> None:
+    def __init__(self, feed: DraftFeed | None, pace: Pace, length: DraftLength, *, clock: Clock) -> None:
         self._feed = feed
         self._pace = pace
-        self._draft_tokens = draft_tokens
+        self._length = length
         self._clock = clock
 
     @property
     def drafter(self) -> Seat[Drafter] | None:
         """The drafter at work."""
         return self._feed.drafter if self._feed else None
+
+    @property
+    def rest_tokens(self) -> int:
+        """Tokens that the target is to say alone because drafting does not pay; 0: it pays, or is still on trial."""
+        return self._length.rest_tokens
+
+    def observe(self, answer: Answer, elapsed_ms: float, verifier: Seat[Verifier]) -> None:
+        """Learn from a verdict that came so long after the one before."""
+        if not answer.has_prefill:
+            self._pace.observe(answer.verdict, judged=answer.judges)
+        if self._feed is None or self._feed.bond is not None:
+            return
+        self._length.observe(answer, elapsed_ms, self._circumstances(verifier))
+        self._feed.rest(is_resting=self.rest_tokens > 0)
 
     def settle(self, ids: Sequence[int], items: Sequence[Item]) -> None:
         """The target has committed these tokens, which are this text."""
@@ -90,7 +106,15 @@ class Proposals:
         """Waste and failures of drafting since the last call."""
         return self._feed.take_losses() if self._feed is not None else Ledger()
 
+    def _circumstances(self, verifier: Seat[Verifier]) -> Circumstances:
+        drafter = self.drafter
+        if drafter is None:
+            return Circumstances(verifier.load)
+        return Circumstances(verifier.load, drafter.load, drafter.books)
+
     def _decide_freely(self, feed: DraftFeed, state: VerifierState) -> Decision:
+        if self.rest_tokens:
+            return Decision(free_run=state.is_idle)
         now_s = self._clock.monotonic()
         draft = NOTHING if state.is_refused else self._ready(feed, now_s).cut(self._limit(state))
         if draft:
@@ -105,7 +129,7 @@ class Proposals:
         """The draft, if it is time to send it."""
         candidate = feed.read()
         draft = candidate.draft
-        if self._pace.enough(len(draft.ids), ended=feed.ended):
+        if len(draft.ids) >= self._length.wanted or (feed.ended and draft):
             return draft
         if now_s < self._pace.deadline_s:
             return NOTHING
@@ -115,7 +139,7 @@ class Proposals:
     def _decide_bound(self, feed: DraftFeed, bond: Bond, state: VerifierState) -> Decision:
         """``slrs``: a base of which a drafter has been told waits for its block, however long."""
         if bond.is_bound:
-            return Decision(feed.read().draft.cut(self._limit(state)))
+            return Decision(feed.read().draft.cut(state.limit_tokens))
         if bond.holds:
             return Decision()
         if bond.is_asking:
@@ -126,4 +150,4 @@ class Proposals:
         return Decision(free_run=state.is_idle, starved=state.is_idle)
 
     def _limit(self, state: VerifierState) -> int:
-        return min(state.limit_tokens, self._draft_tokens)
+        return min(state.limit_tokens, self._length.ready)

@@ -19,7 +19,7 @@ from draftmesh.coordinator.pools.pool import (
 from draftmesh.coordinator.routing.candidate import Candidate, Wish
 from draftmesh.coordinator.routing.profile import Profile
 from draftmesh.coordinator.routing.scorers import PrefixAffinity
-from draftmesh.core.endpoint import DrafterInfo, VerifierInfo
+from draftmesh.core.endpoint import DrafterInfo, LoadReport, VerifierInfo
 from draftmesh.core.ledger import Ledger
 from draftmesh.core.protocols import Drafter, Verifier
 
@@ -45,6 +45,16 @@ class _PoolSeat(Generic[PeerT, InfoT]):
         self.digest = candidate.digest
         self.peer = member.peer
         self.limit_tokens = limit_tokens
+
+    @property
+    def load(self) -> LoadReport:
+        """The member's last report."""
+        return self._member.load
+
+    @property
+    def books(self) -> Ledger:
+        """What all sessions with this target did with the member."""
+        return self._member.pair(self._source.wish.target_digest)
 
     @contextmanager
     def taken(self) -> Iterator[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Generic, Protocol, TypeVar
 
+from draftmesh.core.endpoint import LoadReport
 from draftmesh.core.ledger import Ledger
 
 PeerT_co = TypeVar("PeerT_co", covariant=True)
@@ -32,6 +33,14 @@ class Seat(Protocol, Generic[PeerT_co]):
     @property
     def limit_tokens(self) -> int:
         """Draft tokens: ahead of a commit for a drafter, of one round for a verifier."""
+
+    @property
+    def load(self) -> LoadReport:
+        """The member's last report."""
+
+    @property
+    def books(self) -> Ledger:
+        """What all sessions with this target did with the member."""
 
     def taken(self) -> AbstractContextManager[None]:
         """Counts the session as the member's own while the context lasts."""

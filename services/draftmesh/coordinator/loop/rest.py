@@ -1,0 +1,123 @@
+"""Whether drafting pays: a session that loses by it rests, its drafter let go, and tries again after a while.
+
+What drafting has lost is counted in steps: the time that went by, in steps that the target would have taken alone,
+less the tokens that were committed. It is measured, not modelled, so whatever drafting costs is in it: rows, waits,
+round trips, and a drafter that takes the processor away from its own verifier. The losses add up to a sum that
+never falls below zero (Page, Continuous inspection schemes, 1954), so bad luck after good luck is not punished, and a
+session that begins to lose rests after a bounded loss. Every rest that follows another without a gain between them is
+twice as long, so what a useless drafter costs is a vanishing share of a long session.
+
+A rest also shows what a step takes while nobody drafts: until then the target's cost curve is believed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from draftmesh.core.endpoint import CostPoint
+from draftmesh.core.errors import ConfigError
+from draftmesh.core.ranges import require_at_least, require_not_negative, require_positive
+from draftmesh.decoding.draft_length import CostCurve
+
+
+@dataclass(frozen=True, slots=True)
+class RestConfig:
+    """Numbers of resting."""
+
+    tolerance_steps: float = 3.0
+    """A session rests when drafting has lost this many steps of the target."""
+
+    trial_steps: float = 1.0
+    """What drafting may lose after a rest before the next one; at most the tolerance."""
+
+    least_gain: float = 0.05
+    """Drafting counts as lost time unless it is faster by this share."""
+
+    first_tokens: int = 32
+    """Length of the first rest."""
+
+    longest_tokens: int = 512
+    """Rests get longer up to this."""
+
+    smoothing: float = 0.1
+    """Weight of the newest step in the moving average of steps at rest, in (0, 1]."""
+
+    def validate(self) -> None:
+        """Raise :class:`ConfigError`, naming the field, if a value makes no sense."""
+        require_positive(self, "tolerance_steps", "trial_steps", "smoothing")
+        require_not_negative(self, "least_gain")
+        require_at_least(1, self, "first_tokens")
+        if not self.trial_steps <= self.tolerance_steps or not self.first_tokens <= self.longest_tokens:
+            raise ConfigError("trial_steps must not exceed tolerance_steps, nor first_tokens longest_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What one verdict has cost and brought."""
+
+    elapsed_ms: float
+    """Since the verdict before."""
+
+    tokens: int
+    """Committed by it."""
+
+    own_rows: int
+    """Rows of the session in the verdict's last step; 1 without a draft."""
+
+    batch_rows: int
+    """Rows of that step over all sessions."""
+
+
+class Rest:
+    """Of one session."""
+
+    def __init__(self, config: RestConfig) -> None:
+        self._config = config
+        self._lost_steps = 0.0
+        self._left_tokens = 0
+        self._next_tokens = config.first_tokens
+        self._is_fresh = False  # what was under way when the rest began has not been told yet
+        self._step_ms: float | None = None  # at rest
+        self._step_rows = 1
+
+    @property
+    def left_tokens(self) -> int:
+        """Tokens until the rest is over; 0: the session drafts."""
+        return self._left_tokens
+
+    def observe(self, spent: Spent, costs: tuple[CostPoint, ...]) -> None:
+        """Take in a verdict; ``costs`` is the target's cost curve as it is now, perhaps without a point."""
+        if self._left_tokens:
+            self._learn(spent)
+            self._left_tokens = max(0, self._left_tokens - spent.tokens)
+        elif (alone_ms := self._alone_ms(spent, costs)) is not None:
+            self._count(spent.elapsed_ms / alone_ms - spent.tokens * (1.0 - self._config.least_gain))
+
+    def _count(self, lost_steps: float) -> None:
+        self._lost_steps = max(0.0, self._lost_steps + lost_steps)
+        if not self._lost_steps:
+            self._next_tokens = self._config.first_tokens
+        if self._lost_steps >= self._config.tolerance_steps:
+            self._lost_steps = self._config.tolerance_steps - self._config.trial_steps
+            self._left_tokens = self._next_tokens
+            self._next_tokens = min(2 * self._next_tokens, self._config.longest_tokens)
+            self._is_fresh = True
+
+    def _learn(self, spent: Spent) -> None:
+        if self._is_fresh or not spent.tokens:
+            self._is_fresh = False
+            return
+        ms = spent.elapsed_ms / spent.tokens
+        self._step_ms = ms if self._step_ms is None else self._step_ms + self._config.smoothing * (ms - self._step_ms)
+        self._step_rows = spent.batch_rows
+
+    def _alone_ms(self, spent: Spent, costs: tuple[CostPoint, ...]) -> float | None:
+        """What the step would have taken without this session's draft; None if nothing is known.
+
+        With other company than at the last rest a step takes longer or shorter by what the cost curve says.
+        """
+        rows = max(1, spent.batch_rows - spent.own_rows + 1)
+        curve = CostCurve(costs) if costs else None
+        if self._step_ms is None:
+            return curve.ms(rows) if curve is not None else None
+        return self._step_ms * (curve.ms(rows) / curve.ms(self._step_rows) if curve is not None else 1.0)

@@ -1,0 +1,105 @@
+"""How long a session's drafts are."""
+
+from __future__ import annotations
+
+import pytest
+
+from draftmesh.coordinator.loop.draft_length import Circumstances, DraftLength, DraftLengthConfig, acceptances
+from draftmesh.coordinator.loop.rest import RestConfig
+from draftmesh.coordinator.loop.rounds import Answer
+from draftmesh.core.endpoint import CostPoint, LoadReport
+from draftmesh.core.errors import ConfigError
+from draftmesh.core.ledger import Ledger
+from draftmesh.core.text import TokenPrefix
+from draftmesh.core.verify import RoundStatus, Verdict
+
+CHEAP_ROWS = LoadReport(costs=(CostPoint(1, 70.0), CostPoint(8, 85.0), CostPoint(16, 110.0)))
+DEAR_ROWS = LoadReport(costs=(CostPoint(1, 70.0), CostPoint(2, 130.0), CostPoint(8, 500.0)))
+DRAFTER = LoadReport(costs=(CostPoint(1, 2.0),))
+CHEAP = Circumstances(CHEAP_ROWS, DRAFTER)
+NEVER_RESTS = DraftLengthConfig(rest=RestConfig(tolerance_steps=1e9, trial_steps=1.0))
+
+
+def answer(accepted: int, judged: int, *, sequences: int = 1, has_prefill: bool = False) -> Answer:
+    """The verdict on a draft."""
+    verdict = Verdict(
+        1, RoundStatus.DONE, TokenPrefix(), accepted, (1,) * (accepted + 1), batch_sequences=sequences, batch_rows=9
+    )
+    return Answer(verdict, judged, judges=True, has_prefill=has_prefill)
+
+
+def length_after(
+    accepted: int, *, circumstances: Circumstances = CHEAP, sequences: int = 1, rounds: int = 40
+) -> DraftLength:
+    """The policy after some rounds of eight draft tokens, so many of them accepted."""
+    length = DraftLength(NEVER_RESTS, draft_tokens=16)
+    for _ in range(rounds):
+        length.observe(answer(accepted, 8, sequences=sequences), 100.0, circumstances)
+    return length
+
+
+def test_before_anything_is_known_a_draft_is_as_long_as_it_may_be() -> None:
+    """So are all drafts without adaption, whatever becomes of them."""
+    assert DraftLength(DraftLengthConfig(), draft_tokens=8).wanted == 8
+    fixed = DraftLength(DraftLengthConfig(is_adaptive=False), draft_tokens=8)
+    for _ in range(50):
+        fixed.observe(answer(0, 8), 1000.0, CHEAP)
+    assert (fixed.wanted, fixed.ready, fixed.rest_tokens) == (8, 8, 0)
+
+
+def test_drafts_are_longer_the_more_is_accepted() -> None:
+    """And longest when nothing is ever rejected."""
+    lengths = [length_after(accepted).wanted for accepted in (0, 1, 3, 8)]
+    assert lengths == sorted(set(lengths))
+    assert lengths[-1] == 16
+
+
+def test_what_is_there_is_sent_even_if_it_did_not_pay_to_wait_for_it() -> None:
+    """Drafting costs time; a token that has been drafted costs a row."""
+    slow = Circumstances(CHEAP_ROWS, LoadReport(costs=(CostPoint(1, 40.0),)))
+    length = length_after(2, circumstances=slow)
+    assert length.wanted < length.ready
+
+
+@pytest.mark.parametrize("company", [{"sequences": 8}, {"circumstances": Circumstances(DEAR_ROWS, DRAFTER)}])
+def test_dear_rows_make_drafts_short(company: dict[str, object]) -> None:
+    """Whether others fill the step or the target itself makes them dear."""
+    assert length_after(3, **company).ready < length_after(3).ready  # type: ignore[arg-type]
+
+
+def test_what_others_have_seen_of_the_pair_counts_until_the_session_knows_better() -> None:
+    """A session begins with the acceptance of its pair."""
+    books = Ledger(rounds=500, accepted_tokens=100, accepted_per_position=(100,), drafted_per_position=(500,) * 8)
+    bad = Circumstances(CHEAP_ROWS, DRAFTER, books)
+    first = length_after(8, circumstances=bad, rounds=1)
+    later = length_after(8, circumstances=bad, rounds=40)
+    assert first.wanted < length_after(8, rounds=1).wanted
+    assert later.wanted > first.wanted
+
+
+def test_tokens_after_a_rejected_one_are_not_counted() -> None:
+    """Nobody would have accepted them, whatever they say."""
+    books = Ledger(rounds=10, accepted_tokens=9, accepted_per_position=(6, 3), drafted_per_position=(10, 10, 10))
+    assert acceptances(books) == (9, 10 + 6 + 3)
+
+
+def test_the_first_verdict_says_nothing() -> None:
+    """Its step has computed the prompt."""
+    length = DraftLength(DraftLengthConfig(), draft_tokens=8)
+    length.observe(answer(0, 8, has_prefill=True), 1e6, CHEAP)
+    assert (length.wanted, length.rest_tokens) == (8, 0)
+
+
+def test_a_session_without_a_drafter_does_not_rest() -> None:
+    """It would draft if it could: that demand is to be seen."""
+    length = DraftLength(DraftLengthConfig(), draft_tokens=8)
+    for _ in range(50):
+        length.observe(answer(0, 0), 1000.0, Circumstances(CHEAP_ROWS))
+    assert length.rest_tokens == 0
+
+
+@pytest.mark.parametrize("field", ["prior_tokens", "forgetting", "smoothing"])
+def test_what_makes_no_sense_is_refused(field: str) -> None:
+    """By name."""
+    with pytest.raises(ConfigError, match=field):
+        DraftLengthConfig(**{field: 0.0}).validate()  # type: ignore[arg-type]

@@ -1,0 +1,76 @@
+"""How many tokens to draft."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from draftmesh.core.endpoint import CostPoint
+from draftmesh.decoding.draft_length import CostCurve, RoundCosts, best_draft_length, expected_tokens, goodput
+
+FLAT = CostCurve([CostPoint(1, 100.0)])
+STEEP = CostCurve([CostPoint(1, 100.0), CostPoint(2, 200.0)])
+MEASURED = CostCurve([CostPoint(1, 70.0), CostPoint(4, 100.0), CostPoint(8, 110.0)])
+
+
+@pytest.mark.parametrize(
+    ("rows", "ms"), [(0.5, 70.0), (1, 70.0), (2, 80.0), (4, 100.0), (6, 105.0), (8, 110.0), (15, 150.0)]
+)
+def test_a_curve_is_straight_between_its_points(rows: float, ms: float) -> None:
+    """Beyond the last point it goes on with its mean slope, before the first it is flat."""
+    assert MEASURED.ms(rows) == pytest.approx(ms)
+
+
+def test_a_curve_never_falls() -> None:
+    """A point below its forerunner is noise."""
+    curve = CostCurve([CostPoint(2, 90.0), CostPoint(1, 100.0), CostPoint(4, 95.0)])
+    assert [curve.ms(rows) for rows in (1, 2, 3, 4, 9)] == [100.0] * 5
+
+
+@pytest.mark.parametrize("acceptance", [0.0, 0.3, 0.9, 1.0])
+def test_a_round_commits_what_the_formula_says(acceptance: float) -> None:
+    """The mean over simulated rounds is E(k)."""
+    random = Random(5)
+
+    def committed(draft_tokens: int) -> int:
+        accepted = 0
+        while accepted < draft_tokens and random.random() < acceptance:
+            accepted += 1
+        return accepted + 1
+
+    mean = sum(committed(6) for _ in range(40_000)) / 40_000
+    assert expected_tokens(6, acceptance) == pytest.approx(mean, rel=0.02)
+
+
+def test_where_rows_cost_nothing_a_draft_is_as_long_as_may_be() -> None:
+    """And as short as may be where every row costs a step."""
+    assert best_draft_length(8, 0.5, RoundCosts(FLAT)) == 8
+    assert best_draft_length(8, 0.5, RoundCosts(STEEP)) == 1
+    assert best_draft_length(0, 0.5, RoundCosts(FLAT)) == 0
+
+
+def test_the_best_length_is_the_best() -> None:
+    """No other length has more goodput."""
+    costs = RoundCosts(MEASURED, draft_token_ms=2.0)
+    for acceptance in (0.1, 0.5, 0.8, 0.95):
+        best = best_draft_length(12, acceptance, costs)
+        assert goodput(best, acceptance, costs) == max(goodput(k, acceptance, costs) for k in range(1, 13))
+
+
+def test_better_drafts_are_longer_and_dearer_ones_shorter() -> None:
+    """The length grows with acceptance, and shrinks with the price of a draft token and with company."""
+    costs = RoundCosts(MEASURED, draft_token_ms=2.0)
+    lengths = [best_draft_length(16, acceptance, costs) for acceptance in (0.1, 0.4, 0.7, 0.9)]
+    assert lengths == sorted(lengths)
+    assert lengths[0] < lengths[-1]
+    for dearer in (replace(costs, draft_token_ms=20.0), replace(costs, sequences=8.0)):
+        assert best_draft_length(16, 0.7, dearer) < best_draft_length(16, 0.7, costs)
+
+
+def test_a_wait_is_shared_by_those_who_share_the_verifier() -> None:
+    """While one session waits, the others are served."""
+    costs = RoundCosts(FLAT, draft_token_ms=10.0)
+    alone, together = costs.round_ms(4, 0.5), replace(costs, sequences=10.0).round_ms(4, 0.5)
+    assert (alone - 100.0) == pytest.approx(10 * (together - 100.0))
