@@ -58,6 +58,9 @@ class Commit:
     items: tuple[Item, ...]
     """One for each of the target's tokens; ``b""`` for one that has neither bytes nor a role."""
 
+    max_ahead_tokens: int = 0
+    """Drafter tokens at most beyond this commit, while it is the newest; 0: the most that the stream was opened for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Block:

@@ -14,6 +14,7 @@ rejected token, and a share 1 − a of all tokens is rejected, however long the 
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -88,3 +89,12 @@ def goodput(draft_tokens: int, acceptance: float, costs: RoundCosts) -> float:
 def best_draft_length(most: int, acceptance: float, costs: RoundCosts) -> int:
     """The k from 1 to ``most`` with the greatest goodput; the smallest of them if several have it."""
     return max(range(1, most + 1), key=lambda draft_tokens: goodput(draft_tokens, acceptance, costs), default=0)
+
+
+def useful_length(acceptance: float, least_use: float) -> int:
+    """Draft tokens beyond a commit that are wanted with a probability of at least ``least_use``, in (0, 1].
+
+    The j-th one is wanted if all before it are accepted, aʲ⁻¹. Capped where a is near 1.
+    """
+    certain = 1.0 - 1e-3
+    return 1 + math.floor(math.log(least_use) / math.log(min(max(acceptance, 1e-9), certain)))

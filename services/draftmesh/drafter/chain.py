@@ -117,6 +117,7 @@ class Chain:
         self._committed_tokens = committed_tokens
         self._commit_seq = 0
         self._max_ahead_tokens = max_ahead_tokens
+        self._ahead_tokens = max_ahead_tokens  # beyond the newest commit
         self._lead: tuple[int, ...] = ()
         self._tokens: list[tuple[int, ...]] = []
         self._drawn_tokens: list[DraftToken] = []  # beside ``_tokens``
@@ -147,7 +148,7 @@ class Chain:
     @property
     def room(self) -> int:
         """Tokens that may still be drawn before the next commit; 0 once the draft has ended."""
-        return 0 if self.ended else self._max_ahead_tokens - len(self._tokens)
+        return 0 if self.ended else max(0, self._ahead_tokens - len(self._tokens))
 
     @property
     def ended(self) -> bool:
@@ -202,6 +203,8 @@ class Chain:
         self._committed = self._committed.extend(commit.items)
         self._committed_tokens += len(commit.items)
         self._commit_seq = commit.commit_seq
+        if self._keep is not Keep.NOTHING:
+            self._ahead_tokens = min(commit.max_ahead_tokens or self._max_ahead_tokens, self._max_ahead_tokens)
         self._lead += to_symbols(commit.items)
         drawn = self._drawn
         agreeing = common_length(drawn, self._lead)

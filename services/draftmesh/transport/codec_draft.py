@@ -147,7 +147,9 @@ def open_draft_from_proto(message: drafter_pb2.OpenDraft, fence: Fence) -> Draft
 def commit_to_proto(message: Commit) -> drafter_pb2.Commit:
     """A commit for the wire: an item stays an item, because it is a token."""
     items = [common.item_to_proto(item) for item in message.items]
-    return drafter_pb2.Commit(commit_seq=message.commit_seq, offset=message.offset, items=items)
+    return drafter_pb2.Commit(
+        commit_seq=message.commit_seq, offset=message.offset, items=items, max_ahead_tokens=message.max_ahead_tokens
+    )
 
 
 def commit_from_proto(message: drafter_pb2.Commit) -> Commit:
@@ -156,6 +158,7 @@ def commit_from_proto(message: drafter_pb2.Commit) -> Commit:
         common.positive_from_proto(message.commit_seq, "commit.commit_seq"),
         message.offset,
         common.items_from_proto(message.items, "commit.items"),
+        message.max_ahead_tokens,
     )
 
 

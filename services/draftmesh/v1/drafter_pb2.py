@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from draftmesh.v1 import common_pb2 as draftmesh_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x64raftmesh/v1/drafter.proto\x12\x0c\x64raftmesh.v1\x1a\x19\x64raftmesh/v1/common.proto\"\xcf\x01\n\x0c\x44raftRequest\x12\"\n\x05\x66\x65nce\x18\x01 \x01(\x0b\x32\x13.draftmesh.v1.Fence\x12\x13\n\x0btraceparent\x18\x02 \x01(\t\x12\'\n\x04open\x18\x03 \x01(\x0b\x32\x17.draftmesh.v1.OpenDraftH\x00\x12&\n\x06\x63ommit\x18\x04 \x01(\x0b\x32\x14.draftmesh.v1.CommitH\x00\x12*\n\x08\x65valuate\x18\x05 \x01(\x0b\x32\x16.draftmesh.v1.EvaluateH\x00\x42\t\n\x07message\"\xeb\x01\n\rDraftResponse\x12\"\n\x05\x66\x65nce\x18\x01 \x01(\x0b\x32\x13.draftmesh.v1.Fence\x12+\n\x06opened\x18\x02 \x01(\x0b\x32\x19.draftmesh.v1.DraftOpenedH\x00\x12$\n\x05\x62lock\x18\x03 \x01(\x0b\x32\x13.draftmesh.v1.BlockH\x00\x12,\n\tevaluated\x18\x04 \x01(\x0b\x32\x17.draftmesh.v1.EvaluatedH\x00\x12*\n\x08\x64raining\x18\x05 \x01(\x0b\x32\x16.draftmesh.v1.DrainingH\x00\x42\t\n\x07message\"\x9f\x03\n\tOpenDraft\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12#\n\x07\x63ontext\x18\x02 \x03(\x0b\x32\x12.draftmesh.v1.Item\x12\x30\n\x0c\x63onversation\x18\x03 \x01(\x0b\x32\x1a.draftmesh.v1.Conversation\x12%\n\tcommitted\x18\x04 \x03(\x0b\x32\x12.draftmesh.v1.Item\x12(\n\x08sampling\x18\x05 \x01(\x0b\x32\x16.draftmesh.v1.Sampling\x12)\n\tnoise_key\x18\x06 \x01(\x0b\x32\x16.draftmesh.v1.NoiseKey\x12$\n\x06method\x18\x07 \x01(\x0e\x32\x14.draftmesh.v1.Method\x12 \n\x18target_vocabulary_digest\x18\x08 \x01(\x0c\x12\x18\n\x10max_ahead_tokens\x18\t \x01(\r\x12\x18\n\x10\x63ommitted_tokens\x18\n \x01(\x04\x12\x18\n\x10proposal_support\x18\x0b \x01(\r\x12\x15\n\rpsi_cap_bytes\x18\x0c \x01(\r\"?\n\x0b\x44raftOpened\x12\x16\n\x0e\x64rafter_digest\x18\x01 \x01(\x0c\x12\x18\n\x10max_ahead_tokens\x18\x02 \x01(\r\"O\n\x06\x43ommit\x12\x12\n\ncommit_seq\x18\x01 \x01(\x04\x12\x0e\n\x06offset\x18\x02 \x01(\x04\x12!\n\x05items\x18\x03 \x03(\x0b\x32\x12.draftmesh.v1.Item\"\xd1\x01\n\x05\x42lock\x12\x12\n\ncommit_seq\x18\x01 \x01(\x04\x12\'\n\x05start\x18\x02 \x01(\x0b\x32\x18.draftmesh.v1.TextPrefix\x12!\n\x05items\x18\x03 \x03(\x0b\x32\x12.draftmesh.v1.Item\x12\x1a\n\x12token_byte_lengths\x18\x04 \x03(\r\x12\x12\n\ntarget_ids\x18\x05 \x03(\r\x12(\n\x08\x65vidence\x18\x06 \x01(\x0b\x32\x16.draftmesh.v1.Evidence\x12\x0e\n\x06paused\x18\x07 \x01(\x08\"v\n\x08\x45valuate\x12\x15\n\revaluation_id\x18\x01 \x01(\x04\x12(\n\x06prefix\x18\x02 \x01(\x0b\x32\x18.draftmesh.v1.TextPrefix\x12)\n\tsequences\x18\x03 \x03(\x0b\x32\x16.draftmesh.v1.TokenIds\"/\n\tEvaluated\x12\x15\n\revaluation_id\x18\x01 \x01(\x04\x12\x0b\n\x03psi\x18\x02 \x03(\x01\"\x1c\n\x08\x44raining\x12\x10\n\x08grace_ms\x18\x01 \x01(\r\"Z\n\x19RegisterVocabularyRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12-\n\x06tokens\x18\x02 \x03(\x0b\x32\x1d.draftmesh.v1.VocabularyToken\"d\n\x0fVocabularyToken\x12\x0c\n\x04text\x18\x01 \x01(\x0c\x12 \n\x04role\x18\x02 \x01(\x0e\x32\x12.draftmesh.v1.Role\x12\x0f\n\x07special\x18\x03 \x01(\x08\x12\x10\n\x08\x66\x61llback\x18\x04 \x01(\x08\"3\n\x1aRegisterVocabularyResponse\x12\x15\n\rshared_tokens\x18\x01 \x01(\r\"\x17\n\x15GetDrafterInfoRequest\"\xfa\x01\n\x16GetDrafterInfoResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x64rafter_digest\x18\x02 \x01(\x0c\x12\x19\n\x11vocabulary_digest\x18\x03 \x01(\x0c\x12%\n\x07methods\x18\x04 \x03(\x0e\x32\x14.draftmesh.v1.Method\x12\x1a\n\x12max_context_tokens\x18\x05 \x01(\r\x12\x18\n\x10max_ahead_tokens\x18\x06 \x01(\r\x12\x14\n\x0cmax_sessions\x18\x07 \x01(\r\x12\x12\n\nparameters\x18\x08 \x01(\x04\x12\x18\n\x10tokenizer_family\x18\t \x01(\t\"\x1c\n\x1aGetDrafterTokenizerRequest\"J\n\x1bGetDrafterTokenizerResponse\x12+\n\x05\x63hunk\x18\x01 \x01(\x0b\x32\x1c.draftmesh.v1.TokenizerChunk\"\x15\n\x13WatchDrafterRequest\">\n\x14WatchDrafterResponse\x12&\n\x04load\x18\x01 \x01(\x0b\x32\x18.draftmesh.v1.LoadReport2\xe3\x03\n\x0e\x44rafterService\x12\x44\n\x05\x44raft\x12\x1a.draftmesh.v1.DraftRequest\x1a\x1b.draftmesh.v1.DraftResponse(\x01\x30\x01\x12g\n\x12RegisterVocabulary\x12\'.draftmesh.v1.RegisterVocabularyRequest\x1a(.draftmesh.v1.RegisterVocabularyResponse\x12[\n\x0eGetDrafterInfo\x12#.draftmesh.v1.GetDrafterInfoRequest\x1a$.draftmesh.v1.GetDrafterInfoResponse\x12l\n\x13GetDrafterTokenizer\x12(.draftmesh.v1.GetDrafterTokenizerRequest\x1a).draftmesh.v1.GetDrafterTokenizerResponse0\x01\x12W\n\x0cWatchDrafter\x12!.draftmesh.v1.WatchDrafterRequest\x1a\".draftmesh.v1.WatchDrafterResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x64raftmesh/v1/drafter.proto\x12\x0c\x64raftmesh.v1\x1a\x19\x64raftmesh/v1/common.proto\"\xcf\x01\n\x0c\x44raftRequest\x12\"\n\x05\x66\x65nce\x18\x01 \x01(\x0b\x32\x13.draftmesh.v1.Fence\x12\x13\n\x0btraceparent\x18\x02 \x01(\t\x12\'\n\x04open\x18\x03 \x01(\x0b\x32\x17.draftmesh.v1.OpenDraftH\x00\x12&\n\x06\x63ommit\x18\x04 \x01(\x0b\x32\x14.draftmesh.v1.CommitH\x00\x12*\n\x08\x65valuate\x18\x05 \x01(\x0b\x32\x16.draftmesh.v1.EvaluateH\x00\x42\t\n\x07message\"\xeb\x01\n\rDraftResponse\x12\"\n\x05\x66\x65nce\x18\x01 \x01(\x0b\x32\x13.draftmesh.v1.Fence\x12+\n\x06opened\x18\x02 \x01(\x0b\x32\x19.draftmesh.v1.DraftOpenedH\x00\x12$\n\x05\x62lock\x18\x03 \x01(\x0b\x32\x13.draftmesh.v1.BlockH\x00\x12,\n\tevaluated\x18\x04 \x01(\x0b\x32\x17.draftmesh.v1.EvaluatedH\x00\x12*\n\x08\x64raining\x18\x05 \x01(\x0b\x32\x16.draftmesh.v1.DrainingH\x00\x42\t\n\x07message\"\x9f\x03\n\tOpenDraft\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12#\n\x07\x63ontext\x18\x02 \x03(\x0b\x32\x12.draftmesh.v1.Item\x12\x30\n\x0c\x63onversation\x18\x03 \x01(\x0b\x32\x1a.draftmesh.v1.Conversation\x12%\n\tcommitted\x18\x04 \x03(\x0b\x32\x12.draftmesh.v1.Item\x12(\n\x08sampling\x18\x05 \x01(\x0b\x32\x16.draftmesh.v1.Sampling\x12)\n\tnoise_key\x18\x06 \x01(\x0b\x32\x16.draftmesh.v1.NoiseKey\x12$\n\x06method\x18\x07 \x01(\x0e\x32\x14.draftmesh.v1.Method\x12 \n\x18target_vocabulary_digest\x18\x08 \x01(\x0c\x12\x18\n\x10max_ahead_tokens\x18\t \x01(\r\x12\x18\n\x10\x63ommitted_tokens\x18\n \x01(\x04\x12\x18\n\x10proposal_support\x18\x0b \x01(\r\x12\x15\n\rpsi_cap_bytes\x18\x0c \x01(\r\"?\n\x0b\x44raftOpened\x12\x16\n\x0e\x64rafter_digest\x18\x01 \x01(\x0c\x12\x18\n\x10max_ahead_tokens\x18\x02 \x01(\r\"i\n\x06\x43ommit\x12\x12\n\ncommit_seq\x18\x01 \x01(\x04\x12\x0e\n\x06offset\x18\x02 \x01(\x04\x12!\n\x05items\x18\x03 \x03(\x0b\x32\x12.draftmesh.v1.Item\x12\x18\n\x10max_ahead_tokens\x18\x04 \x01(\r\"\xd1\x01\n\x05\x42lock\x12\x12\n\ncommit_seq\x18\x01 \x01(\x04\x12\'\n\x05start\x18\x02 \x01(\x0b\x32\x18.draftmesh.v1.TextPrefix\x12!\n\x05items\x18\x03 \x03(\x0b\x32\x12.draftmesh.v1.Item\x12\x1a\n\x12token_byte_lengths\x18\x04 \x03(\r\x12\x12\n\ntarget_ids\x18\x05 \x03(\r\x12(\n\x08\x65vidence\x18\x06 \x01(\x0b\x32\x16.draftmesh.v1.Evidence\x12\x0e\n\x06paused\x18\x07 \x01(\x08\"v\n\x08\x45valuate\x12\x15\n\revaluation_id\x18\x01 \x01(\x04\x12(\n\x06prefix\x18\x02 \x01(\x0b\x32\x18.draftmesh.v1.TextPrefix\x12)\n\tsequences\x18\x03 \x03(\x0b\x32\x16.draftmesh.v1.TokenIds\"/\n\tEvaluated\x12\x15\n\revaluation_id\x18\x01 \x01(\x04\x12\x0b\n\x03psi\x18\x02 \x03(\x01\"\x1c\n\x08\x44raining\x12\x10\n\x08grace_ms\x18\x01 \x01(\r\"Z\n\x19RegisterVocabularyRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12-\n\x06tokens\x18\x02 \x03(\x0b\x32\x1d.draftmesh.v1.VocabularyToken\"d\n\x0fVocabularyToken\x12\x0c\n\x04text\x18\x01 \x01(\x0c\x12 \n\x04role\x18\x02 \x01(\x0e\x32\x12.draftmesh.v1.Role\x12\x0f\n\x07special\x18\x03 \x01(\x08\x12\x10\n\x08\x66\x61llback\x18\x04 \x01(\x08\"3\n\x1aRegisterVocabularyResponse\x12\x15\n\rshared_tokens\x18\x01 \x01(\r\"\x17\n\x15GetDrafterInfoRequest\"\xfa\x01\n\x16GetDrafterInfoResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x64rafter_digest\x18\x02 \x01(\x0c\x12\x19\n\x11vocabulary_digest\x18\x03 \x01(\x0c\x12%\n\x07methods\x18\x04 \x03(\x0e\x32\x14.draftmesh.v1.Method\x12\x1a\n\x12max_context_tokens\x18\x05 \x01(\r\x12\x18\n\x10max_ahead_tokens\x18\x06 \x01(\r\x12\x14\n\x0cmax_sessions\x18\x07 \x01(\r\x12\x12\n\nparameters\x18\x08 \x01(\x04\x12\x18\n\x10tokenizer_family\x18\t \x01(\t\"\x1c\n\x1aGetDrafterTokenizerRequest\"J\n\x1bGetDrafterTokenizerResponse\x12+\n\x05\x63hunk\x18\x01 \x01(\x0b\x32\x1c.draftmesh.v1.TokenizerChunk\"\x15\n\x13WatchDrafterRequest\">\n\x14WatchDrafterResponse\x12&\n\x04load\x18\x01 \x01(\x0b\x32\x18.draftmesh.v1.LoadReport2\xe3\x03\n\x0e\x44rafterService\x12\x44\n\x05\x44raft\x12\x1a.draftmesh.v1.DraftRequest\x1a\x1b.draftmesh.v1.DraftResponse(\x01\x30\x01\x12g\n\x12RegisterVocabulary\x12\'.draftmesh.v1.RegisterVocabularyRequest\x1a(.draftmesh.v1.RegisterVocabularyResponse\x12[\n\x0eGetDrafterInfo\x12#.draftmesh.v1.GetDrafterInfoRequest\x1a$.draftmesh.v1.GetDrafterInfoResponse\x12l\n\x13GetDrafterTokenizer\x12(.draftmesh.v1.GetDrafterTokenizerRequest\x1a).draftmesh.v1.GetDrafterTokenizerResponse0\x01\x12W\n\x0cWatchDrafter\x12!.draftmesh.v1.WatchDrafterRequest\x1a\".draftmesh.v1.WatchDrafterResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,33 +41,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DRAFTOPENED']._serialized_start=937
   _globals['_DRAFTOPENED']._serialized_end=1000
   _globals['_COMMIT']._serialized_start=1002
-  _globals['_COMMIT']._serialized_end=1081
-  _globals['_BLOCK']._serialized_start=1084
-  _globals['_BLOCK']._serialized_end=1293
-  _globals['_EVALUATE']._serialized_start=1295
-  _globals['_EVALUATE']._serialized_end=1413
-  _globals['_EVALUATED']._serialized_start=1415
-  _globals['_EVALUATED']._serialized_end=1462
-  _globals['_DRAINING']._serialized_start=1464
-  _globals['_DRAINING']._serialized_end=1492
-  _globals['_REGISTERVOCABULARYREQUEST']._serialized_start=1494
-  _globals['_REGISTERVOCABULARYREQUEST']._serialized_end=1584
-  _globals['_VOCABULARYTOKEN']._serialized_start=1586
-  _globals['_VOCABULARYTOKEN']._serialized_end=1686
-  _globals['_REGISTERVOCABULARYRESPONSE']._serialized_start=1688
-  _globals['_REGISTERVOCABULARYRESPONSE']._serialized_end=1739
-  _globals['_GETDRAFTERINFOREQUEST']._serialized_start=1741
-  _globals['_GETDRAFTERINFOREQUEST']._serialized_end=1764
-  _globals['_GETDRAFTERINFORESPONSE']._serialized_start=1767
-  _globals['_GETDRAFTERINFORESPONSE']._serialized_end=2017
-  _globals['_GETDRAFTERTOKENIZERREQUEST']._serialized_start=2019
-  _globals['_GETDRAFTERTOKENIZERREQUEST']._serialized_end=2047
-  _globals['_GETDRAFTERTOKENIZERRESPONSE']._serialized_start=2049
-  _globals['_GETDRAFTERTOKENIZERRESPONSE']._serialized_end=2123
-  _globals['_WATCHDRAFTERREQUEST']._serialized_start=2125
-  _globals['_WATCHDRAFTERREQUEST']._serialized_end=2146
-  _globals['_WATCHDRAFTERRESPONSE']._serialized_start=2148
-  _globals['_WATCHDRAFTERRESPONSE']._serialized_end=2210
-  _globals['_DRAFTERSERVICE']._serialized_start=2213
-  _globals['_DRAFTERSERVICE']._serialized_end=2696
+  _globals['_COMMIT']._serialized_end=1107
+  _globals['_BLOCK']._serialized_start=1110
+  _globals['_BLOCK']._serialized_end=1319
+  _globals['_EVALUATE']._serialized_start=1321
+  _globals['_EVALUATE']._serialized_end=1439
+  _globals['_EVALUATED']._serialized_start=1441
+  _globals['_EVALUATED']._serialized_end=1488
+  _globals['_DRAINING']._serialized_start=1490
+  _globals['_DRAINING']._serialized_end=1518
+  _globals['_REGISTERVOCABULARYREQUEST']._serialized_start=1520
+  _globals['_REGISTERVOCABULARYREQUEST']._serialized_end=1610
+  _globals['_VOCABULARYTOKEN']._serialized_start=1612
+  _globals['_VOCABULARYTOKEN']._serialized_end=1712
+  _globals['_REGISTERVOCABULARYRESPONSE']._serialized_start=1714
+  _globals['_REGISTERVOCABULARYRESPONSE']._serialized_end=1765
+  _globals['_GETDRAFTERINFOREQUEST']._serialized_start=1767
+  _globals['_GETDRAFTERINFOREQUEST']._serialized_end=1790
+  _globals['_GETDRAFTERINFORESPONSE']._serialized_start=1793
+  _globals['_GETDRAFTERINFORESPONSE']._serialized_end=2043
+  _globals['_GETDRAFTERTOKENIZERREQUEST']._serialized_start=2045
+  _globals['_GETDRAFTERTOKENIZERREQUEST']._serialized_end=2073
+  _globals['_GETDRAFTERTOKENIZERRESPONSE']._serialized_start=2075
+  _globals['_GETDRAFTERTOKENIZERRESPONSE']._serialized_end=2149
+  _globals['_WATCHDRAFTERREQUEST']._serialized_start=2151
+  _globals['_WATCHDRAFTERREQUEST']._serialized_end=2172
+  _globals['_WATCHDRAFTERRESPONSE']._serialized_start=2174
+  _globals['_WATCHDRAFTERRESPONSE']._serialized_end=2236
+  _globals['_DRAFTERSERVICE']._serialized_start=2239
+  _globals['_DRAFTERSERVICE']._serialized_end=2722
 # @@protoc_insertion_point(module_scope)

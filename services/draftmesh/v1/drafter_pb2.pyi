@@ -236,10 +236,15 @@ class Commit(_message.Message):
     COMMIT_SEQ_FIELD_NUMBER: _builtins.int
     OFFSET_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
+    MAX_AHEAD_TOKENS_FIELD_NUMBER: _builtins.int
     commit_seq: _builtins.int
     """Minted by the coordinator alone, counting from 1 without gaps; OpenDraft counts as 0."""
     offset: _builtins.int
     """Byte offset where the items start: the length of everything committed before."""
+    max_ahead_tokens: _builtins.int
+    """Draft tokens at most beyond this commit, while it is the newest; no more than DraftOpened says, which 0 stands for.
+    Not for METHOD_SLRS, whose blocks have the length that OpenDraft asks for.
+    """
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Item]:
         """The settled text, one item for each of the target's tokens; no bytes for one that has neither bytes nor a role."""
@@ -250,10 +255,11 @@ class Commit(_message.Message):
         commit_seq: _builtins.int = ...,
         offset: _builtins.int = ...,
         items: _abc.Iterable[_common_pb2.Item] | None = ...,
+        max_ahead_tokens: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_seq", b"commit_seq", "items", b"items", "offset", b"offset"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_seq", b"commit_seq", "items", b"items", "max_ahead_tokens", b"max_ahead_tokens", "offset", b"offset"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,7 +23,7 @@ class FakeDraftStream:
         self.drafter_digest = drafter.digest
         self._drafter = drafter
         self._wire = wire
-        self._max_ahead = request.max_ahead_tokens
+        self._max_ahead = self._ahead = request.max_ahead_tokens
         self._committed: list[Item] = list(request.committed)
         self._draft: list[Item] = []
         self._commit_seq = 0
@@ -39,6 +39,7 @@ class FakeDraftStream:
         assert message.offset == items_length(self._committed)
         self.commits.append(message)
         self._commit_seq = message.commit_seq
+        self._ahead = message.max_ahead_tokens or self._max_ahead
         settled, draft = _flat(message.items), _flat(self._draft)
         self._committed += message.items
         agrees = len(settled) <= len(draft) and draft[: len(settled)] == settled
@@ -68,7 +69,7 @@ class FakeDraftStream:
         """Draft for ever."""
         while True:
             self._news.clear()
-            full = len(self._draft) >= self._max_ahead or Role.EOS in self._draft
+            full = len(self._draft) >= self._ahead or Role.EOS in self._draft
             if full or self._drafter.silent:
                 await self._news.wait()
                 continue
@@ -79,7 +80,7 @@ class FakeDraftStream:
         before = [*self._committed, *self._draft]
         item = self._drafter.propose(items_length(before))
         self._draft.append(item)
-        ended = len(self._draft) >= self._max_ahead or item == Role.EOS
+        ended = len(self._draft) >= self._ahead or item == Role.EOS
         block = Block(self._commit_seq, TextPrefix().extend(before), (item,), paused=ended)
         for message in self._drafter.distort(block):
             self._wire.put(message)

@@ -150,7 +150,7 @@ draft_opens = st.builds(
 )
 draft_requests = (
     draft_opens
-    | st.builds(Commit, counts, u64, items)
+    | st.builds(Commit, counts, u64, items, u32)
     | st.builds(Evaluate, u64, text_prefixes, st.lists(some_ids, max_size=4).map(tuple))
 )
 draft_responses = (

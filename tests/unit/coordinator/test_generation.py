@@ -145,6 +145,16 @@ def test_a_useless_drafter_costs_a_twentieth_at_most(token_ms: float) -> None:
     assert seconds_after(64, alone) / seconds_after(64, drafted) > 0.95
 
 
+def test_a_drafter_is_asked_for_what_may_be_of_use() -> None:
+    """A drafter that is often wrong is asked for less than one that is right, and never for nothing."""
+    asked = {}
+    for accuracy in (0.7, 1.0):
+        peer = drafter(accuracy=accuracy, token_ms=1.0)
+        generate_long(peer)
+        asked[accuracy] = peer.streams[-1].commits[-1].max_ahead_tokens
+    assert 3 < asked[0.7] < asked[1.0]
+
+
 def test_a_session_that_rests_lets_its_drafter_go() -> None:
     """The stream is closed while drafting does not pay, and opened again at the text that has been said meanwhile."""
     peer = drafter(accuracy=0.0, token_ms=1.0)

@@ -8,7 +8,14 @@ from random import Random
 import pytest
 
 from draftmesh.core.endpoint import CostPoint
-from draftmesh.decoding.draft_length import CostCurve, RoundCosts, best_draft_length, expected_tokens, goodput
+from draftmesh.decoding.draft_length import (
+    CostCurve,
+    RoundCosts,
+    best_draft_length,
+    expected_tokens,
+    goodput,
+    useful_length,
+)
 
 FLAT = CostCurve([CostPoint(1, 100.0)])
 STEEP = CostCurve([CostPoint(1, 100.0), CostPoint(2, 200.0)])
@@ -74,3 +81,16 @@ def test_a_wait_is_shared_by_those_who_share_the_verifier() -> None:
     costs = RoundCosts(FLAT, draft_token_ms=10.0)
     alone, together = costs.round_ms(4, 0.5), replace(costs, sequences=10.0).round_ms(4, 0.5)
     assert (alone - 100.0) == pytest.approx(10 * (together - 100.0))
+
+
+@pytest.mark.parametrize("acceptance", [0.2, 0.5, 0.9])
+def test_a_useful_token_is_reached_often_enough(acceptance: float) -> None:
+    """The last useful one is wanted with the least probability that counts, and the next one is not."""
+    length = useful_length(acceptance, 0.1)
+    assert acceptance ** (length - 1) >= 0.1 > acceptance**length
+
+
+@pytest.mark.parametrize(("acceptance", "length"), [(0.0, 1), (1.0, 2302)])
+def test_the_extremes_have_a_useful_length_too(acceptance: float, length: int) -> None:
+    """The first token is always wanted."""
+    assert useful_length(acceptance, 0.1) == length

@@ -73,6 +73,21 @@ def test_a_committed_end_gives_the_room_back() -> None:
     assert chain.room == 3
 
 
+@pytest.mark.parametrize(("ahead_tokens", "room"), [(3, 2), (1, 0), (0, 7), (99, 7)])
+def test_a_commit_says_how_far_to_draw_ahead(ahead_tokens: int, room: int) -> None:
+    """No further than the stream was opened for, which is what a commit means that says nothing."""
+    chain = drawn(b"llo", b"!")
+    chain.commit(Commit(1, 2, (b"llo",), ahead_tokens))
+    assert chain.room == room
+
+
+def test_a_block_of_strings_is_as_long_as_it_was_opened_for() -> None:
+    """Its length is part of its law."""
+    chain = Chain((), 4, method=Method.SLRS)
+    chain.commit(Commit(1, 0, (b"a",), 2))
+    assert chain.room == 4
+
+
 def test_other_role_is_a_divergence() -> None:
     """Roles are text: another role in the same place does not agree."""
     assert drawn(Role.EOS).commit(Commit(1, 2, (Role.END_OF_TURN,))) == Divergence(1, (Role.END_OF_TURN,))

@@ -77,6 +77,14 @@ def test_agreeing_commit_rewinds_nothing(stage: Stage) -> None:
     assert (stage.proposer.rebased, stage.proposer.wanted) == ([], 3)
 
 
+def test_a_commit_that_leaves_no_room_repeats_the_pause(stage: Stage) -> None:
+    """The other side must not wait for more than it has asked for."""
+    stage.proposer.bring(b"ab", b"cd", b"ef")
+    stage.session.commit(Commit(1, 0, (b"ab",), 2))
+    last = stage.outlet.blocks[-1]
+    assert (last.commit_seq, last.paused) == (1, True)
+
+
 def test_commit_after_a_drafted_end_repeats_the_pause(stage: Stage) -> None:
     """After each commit the other side may expect text: if none follows it is told so again."""
     stage.proposer.bring(b"ab", Role.EOS)

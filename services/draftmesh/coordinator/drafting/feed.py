@@ -108,6 +108,7 @@ class DraftFeed:
         self._failed: frozenset[str] = frozenset()  # the drafter before this one
         self._failures = 0
         self._drafting = Switch(is_on=True)
+        self._ahead_tokens = 0
 
     @property
     def drafter(self) -> Seat[Drafter] | None:
@@ -163,12 +164,17 @@ class DraftFeed:
     def forget_questions(self) -> None:
         """The verifier that asked is gone."""
 
-    def rest(self, *, is_resting: bool) -> None:
-        """Let the drafter go, or find one again; said again and again, it changes nothing.
+    def rest(self) -> None:
+        """Let the drafter go: it is freed for others, and stops to compute at once."""
+        self._drafting.turn(on=False)
 
-        A drafter whose drafts do not pay is freed for others, and stops to compute at once.
+    def want(self, ahead_tokens: int) -> None:
+        """Have drafts of so many drafter tokens beyond each commit that follows; 0: of as many as may be.
+
+        A session that rested finds a drafter again.
         """
-        self._drafting.turn(on=not is_resting)
+        self._ahead_tokens = ahead_tokens
+        self._drafting.turn(on=True)
 
     def take_losses(self) -> Ledger:
         """Waste and failures since the last call."""
@@ -280,7 +286,7 @@ class DraftFeed:
                 commit_seq += 1
                 self._tell(seat)
                 self._drafts.note_commit(commit_seq)
-                await stream.send(Commit(commit_seq, offset, settled))
+                await stream.send(Commit(commit_seq, offset, settled, self._ahead_tokens))
                 num_sent += len(settled)
                 offset += items_length(settled)
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 from draftmesh.coordinator.loop.rest import Rest, RestConfig, Spent
@@ -9,7 +10,7 @@ from draftmesh.coordinator.loop.rounds import Answer
 from draftmesh.core.endpoint import LoadReport
 from draftmesh.core.ledger import Ledger
 from draftmesh.core.ranges import require_not_negative, require_positive
-from draftmesh.decoding.draft_length import CostCurve, RoundCosts, best_draft_length
+from draftmesh.decoding.draft_length import CostCurve, RoundCosts, best_draft_length, useful_length
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +33,18 @@ class DraftLengthConfig:
     smoothing: float = 0.2
     """Weight of the newest round in the mean number of sessions that share a step, in (0, 1]."""
 
+    least_use: float = 0.1
+    """A token is drafted while the draft before it is being judged if it will be wanted with this probability."""
+
+    drafter_tokens: float = 1.25
+    """Drafter tokens that are asked for in place of a target token, whose text may have more of them."""
+
     rest: RestConfig = field(default_factory=RestConfig)
 
     def validate(self) -> None:
         """Raise :class:`ConfigError`, naming the field, if a value makes no sense."""
         require_not_negative(self, "prior_acceptance")
-        require_positive(self, "prior_tokens", "forgetting", "smoothing")
+        require_positive(self, "prior_tokens", "forgetting", "smoothing", "least_use", "drafter_tokens")
         self.rest.validate()
 
 
@@ -70,6 +77,9 @@ class DraftLength:
         self.ready = draft_tokens
         """Tokens of a draft that it pays to send when they are there: no less than that."""
 
+        self.ahead = 0
+        """Drafter tokens beyond a commit that are of use; 0: as many as may be."""
+
     @property
     def rest_tokens(self) -> int:
         """Tokens that the target is to say alone before the session drafts again; 0: it drafts."""
@@ -101,6 +111,8 @@ class DraftLength:
         waiting = replace(at_once, draft_token_ms=_draft_token_ms(circumstances.drafter))
         self.wanted = best_draft_length(self._most, acceptance, waiting)
         self.ready = max(self.wanted, best_draft_length(self._most, acceptance, at_once))
+        useful = max(self.wanted + 1, useful_length(acceptance, self._config.least_use))
+        self.ahead = math.ceil(self._config.drafter_tokens * useful) + _UNSTABLE_TOKENS
 
     def _acceptance(self, pair: Ledger) -> float:
         """Probability of acceptance: this session's, shrunk to the pair's, which is shrunk to the prior."""
@@ -108,6 +120,10 @@ class DraftLength:
         accepted, judged = acceptances(pair)
         known = (weight * self._config.prior_acceptance + accepted) / (weight + judged)
         return (weight * known + self._accepted) / (weight + self._judged)
+
+
+_UNSTABLE_TOKENS = 2
+"""Drafter tokens at a draft's end that may have to be held back until more text follows."""
 
 
 def acceptances(ledger: Ledger) -> tuple[int, int]:

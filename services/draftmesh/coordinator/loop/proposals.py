@@ -77,7 +77,10 @@ class Proposals:
         if self._feed is None or self._feed.bond is not None:
             return
         self._length.observe(answer, elapsed_ms, self._circumstances(verifier))
-        self._feed.rest(is_resting=self.rest_tokens > 0)
+        if self.rest_tokens:
+            self._feed.rest()
+        else:
+            self._feed.want(self._length.ahead)
 
     def settle(self, ids: Sequence[int], items: Sequence[Item]) -> None:
         """The target has committed these tokens, which are this text."""
