@@ -21,6 +21,7 @@ import torch
 from draftmesh.core.errors import DraftmeshError, ExhaustedError, UnavailableError
 from draftmesh.core.ledger import Ledger
 from draftmesh.core.sampling import FinishReason, Method, SamplingParams, StopConditions
+from draftmesh.core.text import TokenPrefix
 from draftmesh.core.verify import RoundStatus, TokenLogprobs, Verdict, VerifyRound
 from tests.helpers.generation_bench import (
     PROSE,
@@ -106,8 +107,9 @@ class Played:
     def due_answer(self, request: VerifyRound, committed: int) -> tuple[RoundStatus, int]:
         """Status and accepted tokens of a draft that meets so many committed tokens."""
         ids, overlap = self.expected.ids, committed - request.base.length
+        follows = overlap >= 0 and TokenPrefix().extend(ids[: request.base.length]) == request.base
         fits = overlap < len(request.draft_ids) and request.draft_ids[:overlap] == ids[request.base.length : committed]
-        if committed == len(ids) or not fits:
+        if committed == len(ids) or not (follows and fits):
             return RoundStatus.STALE, 0
         pairs = zip(request.draft_ids[overlap:], ids[committed:], strict=False)
         right = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -215,26 +216,52 @@ def test_the_first_round_does_not_wait_for_a_drafter() -> None:
     assert (first.base, first.draft_ids, first.free_run) == (TokenPrefix(), (), 16)
 
 
-def test_the_next_round_goes_out_before_the_text() -> None:
-    """When a verdict finds a draft ready, the next round is with the verifier before anybody sees the text."""
+class Watching(Recorder):
+    """An output that notes how many rounds a verifier had been sent when it got something."""
+
+    def __init__(self, peer: FakeVerifier) -> None:
+        super().__init__()
+        self._peer = peer
+        self.rounds_before: list[int] = []
+
+    async def advance(self, advance: Advance, ledger: Ledger) -> None:
+        """Part of ``Output``."""
+        self.rounds_before.append(len(self._peer.rounds))
+        await super().advance(advance, ledger)
+
+
+@pytest.mark.parametrize(("rounds_ahead", "sent"), [(False, 2), (True, 3)])
+def test_the_next_round_goes_out_before_the_text(rounds_ahead: bool, sent: int) -> None:
+    """When a verdict finds a draft ready, the next round is with the verifier before anybody sees the text.
+
+    With a draft that reaches beyond that, so is the one after it: before the verdict on the one that it follows.
+    """
     peer = verifier()
-    rounds_before: list[int] = []
-
-    class Watching(Recorder):
-        async def advance(self, advance: Advance, ledger: Ledger) -> None:
-            rounds_before.append(len(peer.rounds))
-            await super().advance(advance, ledger)
-
-    output = Watching()
+    output = Watching(peer)
 
     async def main() -> None:
         drafters = seats_of(drafter(token_ms=0.5), limit_tokens=32)
-        await make_generation(job_of(STOP, draft_tokens=4), seats_of(peer), drafters, output).run()
+        config = GenerationConfig(rounds_ahead=rounds_ahead)
+        await make_generation(job_of(STOP, draft_tokens=4), seats_of(peer), drafters, output, config).run()
 
     run_virtual(main())
     judged = [index for index, advance in enumerate(output.advances) if len(advance.tokens) == 5]
     assert len(judged) > 15
-    assert [rounds_before[index] for index in judged[:-1]] == [index + 2 for index in judged[:-1]]
+    assert output.ledger.stale_rounds == 0
+    ((usual, _),) = Counter(output.rounds_before[index] - index for index in judged).most_common(1)
+    assert usual == sent
+
+
+def test_a_wrong_guess_costs_nothing() -> None:
+    """Rounds that were sent ahead on tokens that the target did not say are refused, and the text is the target's."""
+    outputs = []
+    for sent_ahead in (True, False):
+        output, peer = Recorder(), verifier()
+        config = GenerationConfig(rounds_ahead=sent_ahead)
+        run_job(job_of(STOP, draft_tokens=2), drafter(accuracy=0.9, token_ms=0.5), output, peer, config=config)
+        outputs.append(output)
+    assert outputs[0].ids == outputs[1].ids == PATH[:100]
+    assert outputs[0].ledger.stale_rounds > 0 == outputs[1].ledger.stale_rounds
 
 
 def test_a_slow_reader_does_not_hold_up_the_target() -> None:

@@ -76,7 +76,8 @@ def test_a_refused_draft_is_not_sent_again(book: RoundBook) -> None:
     book.ask(VerifyRound(2, START, (7, 8)))
     answer = book.match(stale(2, after(5)), START)
     assert answer is not None
-    assert (answer.is_stale, book.refuses_at(START), book.refuses_at(after(5)), book.is_judging) == (
+    judged = book.judged(after(5)) is not None
+    assert (answer.is_stale, book.refuses_at(START), book.refuses_at(after(5)), judged) == (
         True,
         True,
         False,
@@ -110,6 +111,36 @@ def test_a_draft_counts_once(book: RoundBook) -> None:
     assert (books.rounds, books.drafted_tokens, books.accepted_tokens, books.free_run_tokens) == (1, 3, 1, 0)
     assert (books.accepted_per_position, books.drafted_per_position, books.target_steps) == ((1,), (1, 1, 1), 1)
     assert (second.ledger(1, 0.0).drafted_tokens, second.ledger(1, 0.0).free_run_tokens) == (0, 1)
+
+
+def judging() -> RoundBook:
+    """A draft is being judged, and another one has been sent ahead that follows it and the bonus token 7."""
+    book = RoundBook()
+    book.ask(VerifyRound(1, START, (5, 6)))
+    book.ask(VerifyRound(2, after(5, 6, 7), (8,)))
+    return book
+
+
+def test_a_round_sent_ahead_is_judged_when_its_guess_comes_true() -> None:
+    """Until then the verifier is at the one before it."""
+    book = judging()
+    first = book.judged(START)
+    assert (first and first.round, book.is_alone) == (1, False)
+    book.match(done(1, START, 5, 6, 7, accepted=2), START)
+    second = book.judged(after(5, 6, 7))
+    assert (second and second.round, book.is_alone) == (2, True)
+
+
+@pytest.mark.parametrize("verdict", [done(1, START, 5, 6, 9, accepted=2), done(1, START, 5, 9, accepted=1)])
+def test_a_round_sent_ahead_on_a_wrong_guess_only_waits_to_be_stale(verdict: Verdict) -> None:
+    """Nothing is judged then, so the next draft can go out; the refusal, when it comes, refuses nothing else."""
+    book = judging()
+    book.match(verdict, START)
+    committed = after(*verdict.tokens)
+    assert (book.judged(committed), book.is_idle) == (None, False)
+    answer = book.match(stale(2, committed), committed)
+    assert answer is not None
+    assert (answer.is_stale, book.refuses_at(committed), book.is_idle) == (True, False, True)
 
 
 def test_what_a_free_run_took_of_a_draft_was_not_judged(book: RoundBook) -> None:

@@ -43,6 +43,11 @@ class Draft:
                 evidence = self.evidence.part(0, limit)
         return Draft(self.ids[:limit], evidence) if limit > 0 else Draft()
 
+    def after(self, count: int) -> Draft:
+        """What follows the first ``count`` ids."""
+        evidence = None if self.evidence is None else self.evidence.part(count, len(self.ids))
+        return Draft(self.ids[count:], evidence if len(self.ids) > count else None)
+
 
 NOTHING = Draft()
 """The draft that proposes nothing."""

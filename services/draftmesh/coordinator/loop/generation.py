@@ -44,6 +44,9 @@ __all__ = ["Generation", "GenerationConfig", "Instruments", "Job", "Output"]
 class GenerationConfig:
     """Numbers of the loop."""
 
+    rounds_ahead: bool = True
+    """Whether the next draft may be sent to the verifier while the one before it is being judged."""
+
     free_run_tokens: int = 16
     """Tokens that the target decodes alone before a session with a drafter looks again."""
 
@@ -150,7 +153,7 @@ class Generation:
         while not self._transcript.finished:
             self._wake.clear()
             self._hear_all(now)
-            if now.seat.should_move and not now.rounds.is_judging:
+            if now.seat.should_move and now.rounds.judged(self._transcript.prefix) is None:
                 await self._deliver()
                 return
             decision = self._decide(now)
@@ -201,7 +204,8 @@ class Generation:
         Raises:
             UnavailableError: the verifier asks about tokens that it was not sent.
         """
-        prefix, judged = self._transcript.prefix, rounds.judged
+        prefix = self._transcript.prefix
+        judged = rounds.judged(prefix)
         draft_ids = judged.draft_ids if judged is not None else ()
         accepted = query.prefix.length - prefix.length
         is_known = 0 <= accepted <= len(draft_ids) and prefix.extend(draft_ids[:accepted]) == query.prefix
@@ -210,15 +214,25 @@ class Generation:
         self._feed.ask(query, self._transcript.text_prefix, draft_ids[:accepted])
 
     def _decide(self, now: _Conversation) -> Decision:
-        """What to do now; nothing while a draft is being judged."""
-        if self._transcript.finished or now.rounds.is_judging:
+        """What to do now."""
+        if self._transcript.finished:
             return Decision()
+        if (judged := now.rounds.judged(self._transcript.prefix)) is not None:
+            return self._decide_ahead(now, judged)
         state = VerifierState(
             is_idle=now.rounds.is_idle,
             limit_tokens=min(now.seat.limit_tokens, self._remaining_tokens - 1),  # one token always follows a draft
             is_refused=now.rounds.refuses_at(self._transcript.prefix),
         )
         return self._proposals.decide(state)
+
+    def _decide_ahead(self, now: _Conversation, judged: VerifyRound) -> Decision:
+        """What to send while a draft is being judged: at most one more."""
+        if not self._config.rounds_ahead or not now.rounds.is_alone:
+            return Decision()
+        pending_ids = judged.draft_ids[self._transcript.prefix.length - judged.base.length :]
+        room_tokens = self._remaining_tokens - len(pending_ids) - 2  # the bonus tokens of both
+        return self._proposals.decide_ahead(pending_ids, min(now.seat.limit_tokens, room_tokens))
 
     async def _ask(self, now: _Conversation, decision: Decision) -> None:
         self._proposals.act(decision)
@@ -235,7 +249,7 @@ class Generation:
             await now.stream.send(reply)
 
     def _round_of(self, decision: Decision, rounds: RoundBook) -> VerifyRound | None:
-        base, draft = self._transcript.prefix, decision.draft
+        base, draft = self._transcript.prefix.extend(decision.expected_ids), decision.draft
         if draft:
             return VerifyRound(rounds.next_round, base, draft.ids, draft.evidence)
         if not decision.free_run:

@@ -38,6 +38,9 @@ class Decision:
     draft: Draft = NOTHING
     """Goes out, if it is not empty."""
 
+    expected_ids: tuple[int, ...] = ()
+    """What the draft follows, behind the committed tokens: the draft that is being judged, and its bonus token."""
+
     free_run: bool = False
     """The target goes on alone."""
 
@@ -96,9 +99,27 @@ class Proposals:
             return self._decide_bound(self._feed, self._feed.bond, state)
         return self._decide_freely(self._feed, state)
 
+    def decide_ahead(self, judged_ids: tuple[int, ...], limit_tokens: int) -> Decision:
+        """What to send while a draft of these tokens is being judged: the one that follows it, if that is all there.
+
+        It guesses that all is accepted and that the draft's next token is the bonus token. If so, the verifier goes on
+        without waiting for the way there and back; if not, nothing is computed in vain.
+
+        Args:
+            judged_ids: Tokens of that draft that are not committed yet.
+            limit_tokens: Draft tokens that the verifier takes after it.
+        """
+        if self._feed is None or self._feed.bond is not None or self.rest_tokens:
+            return Decision()
+        draft, count = self._feed.read().draft, len(judged_ids) + 1
+        ahead = draft.after(count).cut(min(limit_tokens, self._length.ready))
+        if len(ahead.ids) < self._length.wanted or draft.ids[: count - 1] != judged_ids:
+            return Decision()
+        return Decision(ahead, expected_ids=draft.ids[:count])
+
     def act(self, decision: Decision) -> None:
         """The decision is carried out."""
-        if decision.draft:
+        if decision.draft and not decision.expected_ids:
             self._pace.drafted(self._clock.monotonic())
         if decision.starved:
             self._pace.starved()

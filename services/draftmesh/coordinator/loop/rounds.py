@@ -76,15 +76,19 @@ class RoundBook:
         """Whether the verifier has nothing to do."""
         return not self._open
 
-    @property
-    def is_judging(self) -> bool:
-        """Whether a draft is with the verifier."""
-        return self.judged is not None
+    def judged(self, committed: TokenPrefix) -> VerifyRound | None:
+        """The round whose draft the verifier is at; None if there is none.
+
+        A round that was sent ahead is not, until what it has followed is committed; and if that has come out otherwise,
+        never: then it only waits to be answered as stale.
+        """
+        drafts = (request for request in self._open.values() if _proposes(request))
+        return next((request for request in drafts if not _is_ahead(request, committed)), None)
 
     @property
-    def judged(self) -> VerifyRound | None:
-        """The round whose draft is with the verifier."""
-        return next((request for request in self._open.values() if _proposes(request)), None)
+    def is_alone(self) -> bool:
+        """Whether one round is open: then it is sure to be computed, and another one may be sent ahead on it."""
+        return len(self._open) == 1
 
     def refuses_at(self, base: TokenPrefix) -> bool:
         """Whether a draft from ``base`` was answered as stale: the target has gone another way from there."""
@@ -124,10 +128,15 @@ class RoundBook:
 
     def _refuse(self, request: VerifyRound, verdict: Verdict, committed: TokenPrefix) -> None:
         del self._open[request.round]
-        self._refused_at = request.base
+        if not _is_ahead(request, committed):
+            self._refused_at = request.base
         # While a free run goes on, its tokens may still be on their way: the answer has overtaken them.
         if self.is_idle and (verdict.base != committed or not _proposes(request)):
             raise UnavailableError(f"the verifier refuses round {verdict.round} and is somewhere else")
+
+
+def _is_ahead(request: VerifyRound, committed: TokenPrefix) -> bool:
+    return request.base.length >= committed.length and request.base != committed
 
 
 def _proposes(request: VerifyRound) -> bool:
