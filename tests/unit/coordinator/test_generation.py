@@ -252,6 +252,21 @@ def test_the_next_round_goes_out_before_the_text(rounds_ahead: bool, sent: int) 
     assert usual == sent
 
 
+def test_the_drafter_hears_of_a_commit_before_anybody_sees_the_text() -> None:
+    """It draws on while the text is being persisted."""
+    peer = drafter(token_ms=0.5)
+    heard: list[bool] = []
+
+    class Asking(Recorder):
+        async def advance(self, advance: Advance, ledger: Ledger) -> None:
+            await super().advance(advance, ledger)
+            told = sum(len(commit.items) for stream in peer.streams for commit in stream.commits)
+            heard.append(peer.opened[-1].committed_tokens + told >= len(self.ids))
+
+    run_job(job_of(STOP), peer, Asking(), verifier())
+    assert all(heard[2:])
+
+
 def test_a_wrong_guess_costs_nothing() -> None:
     """Rounds that were sent ahead on tokens that the target did not say are refused, and the text is the target's."""
     outputs = []

@@ -158,6 +158,7 @@ class Generation:
                 return
             decision = self._decide(now)
             await self._ask(now, decision)
+            await asyncio.sleep(0)  # the drafter hears of what is settled before the text is persisted
             await self._deliver()
             if not self._transcript.finished:
                 await self._until_something_changes(now, decision)
