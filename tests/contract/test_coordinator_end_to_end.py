@@ -13,6 +13,7 @@ import pytest
 
 from draftmesh.client import AsyncClient, GenerateOptions, Generation
 from draftmesh.coordinator.app import Running, running
+from draftmesh.coordinator.loop.draft_length import DraftLengthConfig
 from draftmesh.drafter.app import running as running_drafter
 from draftmesh.drafter.config import DrafterConfig
 from draftmesh.engine.config import EngineConfig
@@ -67,6 +68,7 @@ async def chain() -> AsyncIterator[Chain]:
             drafters=tuple(drafter.address for drafter in drafters),
             verifiers=tuple(verifier.address for verifier in verifiers),
             drain_grace_s=0.0,
+            generation=replace(CONFIG.generation, draft_length=DraftLengthConfig(is_adaptive=False)),
         )
         coordinator = await stack.enter_async_context(running(config))
         client = await stack.enter_async_context(AsyncClient(coordinator.address))

@@ -14,7 +14,7 @@ from draftmesh.client import AsyncClient, GenerateOptions
 from draftmesh.demo.models import TARGET, demo_model_path
 from draftmesh.demo.prompts import all_prompts
 from draftmesh.inspection.measuring import serve_prompts, sum_up
-from draftmesh.inspection.served_pair import served_pair
+from draftmesh.inspection.served_pair import served_pair, with_whole_drafts
 from draftmesh.inspection.sources import read_texts
 from tests.helpers.tokenizers import write_tokenizer
 from tests.helpers.up import run_cli
@@ -54,7 +54,7 @@ def test_a_tokenizer_that_normalises_is_a_diagnosis(tmp_path: Path) -> None:
 
 
 async def test_the_predicted_acceptance_is_the_one_met_in_serving(tmp_path: Path) -> None:
-    """The corpus' prompts, served by another deployment, have accepted what the inspection said, within 0.05."""
+    """The corpus' prompts, served by another deployment with drafts as long, have accepted what it said, up to 0.05."""
     corpus = tmp_path / "corpus.json"
     corpus.write_text(json.dumps(all_prompts()[:PROMPTS]))
     model = ("--demo-parameters", LARGE_PARAMETERS, "--cache-dir", str(tmp_path), "--verifier-threads", "1")
@@ -63,7 +63,7 @@ async def test_the_predicted_acceptance_is_the_one_met_in_serving(tmp_path: Path
     pair = PairOptions(demo_parameters=int(LARGE_PARAMETERS), cache_dir=tmp_path, verifier_threads=1)
     plan = deployment_plan(pair.of("demo", "demo"), PoolOptions(listen="127.0.0.1:0"))
     options = GenerateOptions(max_tokens=TOKENS, method="exact")
-    async with served_pair(plan) as served, AsyncClient(served.address) as client:
+    async with served_pair(with_whole_drafts(plan)) as served, AsyncClient(served.address) as client:
         figures = sum_up(await serve_prompts(client, read_texts(corpus), options, seed=0))
     print(f"predicted {trial['figures']['acceptance_rate']:.3f}, met {figures.acceptance_rate:.3f}")
     assert trial["figures"]["acceptance_rate"] == pytest.approx(figures.acceptance_rate, abs=0.05)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from draftmesh.client import AsyncClient, GenerateOptions, Generation
 from draftmesh.coordinator import app as coordinator
 from draftmesh.coordinator.config import CoordinatorConfig
+from draftmesh.coordinator.loop.draft_length import DraftLengthConfig
 from draftmesh.coordinator.loop.generation import GenerationConfig
 from draftmesh.coordinator.loop.pace import PaceConfig
 from draftmesh.coordinator.replicas import Membership
@@ -30,9 +31,11 @@ SESSIONS = 64
 PATIENT = CoordinatorConfig(
     listen="127.0.0.1:0",
     drain_grace_s=0.0,
-    generation=GenerationConfig(pace=PaceConfig(min_wait_ms=250.0, max_wait_ms=250.0)),
+    generation=GenerationConfig(
+        pace=PaceConfig(min_wait_ms=250.0, max_wait_ms=250.0), draft_length=DraftLengthConfig(is_adaptive=False)
+    ),
 )
-"""A shard that waits for drafts though the packaged target is as quick as its drafters, so that drafts are judged."""
+"""A shard that waits for drafts though they do not pay, the packaged target being as quick as its drafters."""
 
 
 @dataclass

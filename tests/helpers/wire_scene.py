@@ -7,6 +7,7 @@ random and say only some tokens, so that few sequences are likely and two vocabu
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -21,7 +22,9 @@ from draftmesh.coordinator import app as coordinator
 from draftmesh.coordinator.app import Connections
 from draftmesh.coordinator.backoff import BackoffConfig
 from draftmesh.coordinator.drafting.feed import FeedConfig
+from draftmesh.coordinator.loop.draft_length import DraftLengthConfig
 from draftmesh.coordinator.loop.failover import FailoverConfig
+from draftmesh.coordinator.loop.rest import RestConfig
 from draftmesh.core.sampling import Method, SamplingParams
 from draftmesh.core.text import TERMINAL_ROLES
 from draftmesh.drafter import app as drafter
@@ -54,7 +57,10 @@ _SHARD = replace(
     trust_drafters=True,
     pool_backoff=_BACKOFF,
     generation=replace(
-        PATIENT.generation, feed=FeedConfig(backoff=_BACKOFF), failover=FailoverConfig(backoff=_BACKOFF)
+        PATIENT.generation,
+        draft_length=DraftLengthConfig(rest=RestConfig(tolerance_steps=math.inf)),  # drafts of all lengths
+        feed=FeedConfig(backoff=_BACKOFF),
+        failover=FailoverConfig(backoff=_BACKOFF),
     ),
 )
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from draftmesh.coordinator import app as coordinator
+from draftmesh.coordinator.config import CoordinatorConfig
 from draftmesh.coordinator.replicas import ReplicaKind, ReplicaSpec, ReplicaStatus, RunningDaemon, membership_of
 from draftmesh.coordinator.tasks import any_change
 from draftmesh.core.errors import UnavailableError
@@ -34,6 +35,22 @@ class ServedPair:
     def address_of(self, replica: str) -> str:
         """host:port of one replica."""
         return self.daemons[replica].address
+
+
+def with_whole_drafts(plan: Sequence[ReplicaSpec]) -> tuple[ReplicaSpec, ...]:
+    """The plan with shards that draft as many tokens as they may, whether it pays or not.
+
+    What is accepted of drafts is comparable only if they are equally long.
+    """
+
+    def whole(spec: ReplicaSpec) -> ReplicaSpec:
+        config = spec.config
+        if not isinstance(config, CoordinatorConfig):
+            return spec
+        length = replace(config.generation.draft_length, is_adaptive=False)
+        return replace(spec, config=replace(config, generation=replace(config.generation, draft_length=length)))
+
+    return tuple(map(whole, plan))
 
 
 @asynccontextmanager
