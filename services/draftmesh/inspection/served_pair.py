@@ -73,11 +73,16 @@ async def served_pair(plan: Sequence[ReplicaSpec]) -> AsyncIterator[ServedPair]:
         for daemon in daemons.values():
             if isinstance(daemon, coordinator.Running):
                 daemon.update_membership(membership)
-                await _until_ready(daemon, members)
+                await until_ready(daemon, members)
         yield ServedPair(daemons)
 
 
-async def _until_ready(shard: coordinator.Running, members: int) -> None:
+async def until_ready(shard: coordinator.Running, members: int) -> None:
+    """Until a shard sees so many drafters and verifiers.
+
+    Raises:
+        UnavailableError: it does not find them.
+    """
     pools = shard.shard.pools
     try:
         async with asyncio.timeout(_READY_TIMEOUT_S):
