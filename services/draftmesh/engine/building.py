@@ -42,4 +42,5 @@ def assemble(prepared: PreparedModel, config: EngineConfig, judge: Judge, vocabu
         max_sequences=config.max_sequences,
     )
     runner = ModelRunner(prepared.model, storage, config.block_size_tokens)
-    return Engine(runner, judge, Paging(BlockPool(config.kv_blocks, config.block_size_tokens)), limits)
+    pool = BlockPool(config.kv_blocks, config.block_size_tokens)
+    return Engine(runner, judge, Paging(pool, shares_prefixes=config.prefix_cache), limits)

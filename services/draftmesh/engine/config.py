@@ -47,6 +47,9 @@ class EngineConfig:
     chunk; 1024 elsewhere, where fewer rows leave the device idle.
     """
 
+    prefix_cache: bool = True
+    """Whether sequences that begin alike share KV blocks, also with those that have ended, while their room lasts."""
+
     max_sequences: int = 64
     """Open sequences at most."""
 

@@ -12,10 +12,16 @@ from draftmesh.engine.sequence import Sequence
 
 
 class Paging:
-    """Block tables over one pool."""
+    """Block tables over one pool.
 
-    def __init__(self, pool: BlockPool) -> None:
+    Args:
+        pool: Nobody else uses it.
+        shares_prefixes: Whether sequences that begin alike share blocks.
+    """
+
+    def __init__(self, pool: BlockPool, *, shares_prefixes: bool = True) -> None:
         self._pool = pool
+        self._shares_prefixes = shares_prefixes
         self._block_size = pool.block_size
         self.prefix_hit_tokens = 0
 
@@ -45,7 +51,8 @@ class Paging:
         At least the newest token stays uncomputed, since its row gives the next logits.
         """
         parent = None
-        for start in range(0, len(seq.tokens) - self._block_size, self._block_size):
+        shareable = len(seq.tokens) - self._block_size if self._shares_prefixes else 0
+        for start in range(0, shareable, self._block_size):
             parent = chain_hash(parent, seq.tokens[start : start + self._block_size])
             block = self._pool.find(parent)
             if block is None:
@@ -58,6 +65,8 @@ class Paging:
 
     def publish(self, seq: Sequence) -> None:
         """Let blocks that have become full below ``num_computed`` be found by their content."""
+        if not self._shares_prefixes:
+            return
         hashes, size = seq.block_hashes, self._block_size
         while (len(hashes) + 1) * size <= seq.num_computed:
             start = len(hashes) * size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from draftmesh.decoding.history import History
 from draftmesh.engine.building import build_engine
 from draftmesh.engine.config import EngineConfig
 from draftmesh.engine.loading import LoadedModel, load_model
-from tests.helpers.engines import RecordingListener, run_dry
+from tests.helpers.engines import RecordingListener, open_sequence, run_dry
 from tests.helpers.tiny_models import TINY_CONFIGS, random_model, whole_logits
 from tests.helpers.tokenizers import small_tokenizer, write_tokenizer
 
@@ -148,3 +149,20 @@ def test_greedy_text_is_that_of_transformers(tmp_path: Path) -> None:
     for _ in range(24):
         text.append(int(whole_logits(plain, text)[-1, :size].argmax()))
     assert generate(loaded, [], temperature=0.0) == text[prompt_length:]
+
+
+@pytest.mark.parametrize(("prefix_cache", "hits"), [(True, 32), (False, 0)])
+def test_the_prefix_cache_can_be_switched_off(tmp_path: Path, prefix_cache: bool, hits: int) -> None:
+    """A prompt that was computed before is found again or not; the text is the same."""
+    loaded = load_model(write_model(tmp_path))
+    engine = build_engine(loaded, replace(ENGINE, prefix_cache=prefix_cache))
+    texts = []
+    for _ in range(2):
+        seq, listener = open_sequence(engine, list(range(40)), limit=4)
+        engine.submit(seq, run=3)
+        run_dry(engine)
+        engine.close(seq)
+        texts.append(listener.tokens)
+    assert len(texts[0]) == 4
+    assert texts[0] == texts[1]
+    assert engine.stats.prefix_hit_tokens == hits

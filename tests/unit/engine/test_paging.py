@@ -55,6 +55,21 @@ def test_a_prefix_outlives_its_sequence() -> None:
     assert paging.free_blocks == 6
 
 
+def test_without_a_prefix_cache_nothing_is_shared() -> None:
+    """The same beginning is computed again, and the books of its blocks still agree."""
+    paging = Paging(BlockPool(8, 2), shares_prefixes=False)
+    first = computed(paging, 1, 2, 3, 4, 5)
+    again = computed(paging, 1, 2, 3, 4, 5)
+    assert paging.prefix_hit_tokens == 0
+    assert not set(first.block_table) & set(again.block_table)
+    paging.retract(again, 3)
+    paging.check_integrity([first, again])
+    paging.release(first)
+    paging.release(again)
+    paging.check_integrity([])
+    assert paging.free_blocks == 8
+
+
 def test_a_block_that_others_hold_is_given_up_before_it_is_written() -> None:
     """Rewinding into a shared block leaves it to the others and computes its beginning again."""
     paging = Paging(BlockPool(8, 4))
