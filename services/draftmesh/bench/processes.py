@@ -8,29 +8,21 @@ addresses: :func:`replica_process`, :func:`over`.
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
-import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
+from draftmesh.bench.child import child_process, until_readable
 from draftmesh.coordinator import app as coordinator
 from draftmesh.coordinator.config import CoordinatorConfig
 from draftmesh.coordinator.replicas import Membership, ReplicaKind, ReplicaSpec, ReplicaStatus, membership_of
 from draftmesh.core.errors import DraftmeshError, UnavailableError
 from draftmesh.inspection.served_pair import until_ready
-from draftmesh.telemetry.logs import configure_logging
 
 _START_TIMEOUT_S = 600.0
 """Loading a large model and proving that it runs right takes most of it."""
-
-_END_TIMEOUT_S = 20.0
-"""For a replica to drain; its clients have gone by then."""
-
-_SPAWN = multiprocessing.get_context("spawn")  # a forked process would inherit threads that are not there
 
 Config = TypeVar("Config")
 
@@ -79,21 +71,14 @@ async def replica_processes(plan: Sequence[ReplicaSpec]) -> AsyncIterator[Replic
 async def replica_process(spec: ReplicaSpec) -> AsyncIterator[ReplicaStatus]:
     """Run one replica in a process of its own; a shard is up when it sees all members that its configuration names.
 
-    The process also ends when this one does, however it does.
-
     Raises:
         UnavailableError: it cannot start; says why.
     """
-    ours, theirs = _SPAWN.Pipe()
-    process = _SPAWN.Process(target=_serve, args=(spec, theirs), name=spec.name, daemon=True)
-    process.start()
-    theirs.close()
-    try:
-        with ours:
-            address = await _address(ours, spec.name)
-            yield ReplicaStatus(spec.name, spec.kind, address, pid=process.pid or 0, cpus=spec.cpus, gpus=spec.gpus)
-    finally:
-        await asyncio.to_thread(_end, process)
+    async with child_process(spec.name, _serve, spec) as child:
+        answer = await child.receive(_START_TIMEOUT_S)
+        if isinstance(answer, _Failure):
+            raise UnavailableError(f"{spec.name} cannot start: {answer.reason}")
+        yield ReplicaStatus(spec.name, spec.kind, str(answer), pid=child.pid, cpus=spec.cpus, gpus=spec.gpus)
 
 
 def over(spec: ReplicaSpec, members: Membership) -> ReplicaSpec:
@@ -112,46 +97,12 @@ def reconfigured(
     )
 
 
-async def _address(pipe: Connection, name: str) -> str:
-    try:
-        async with asyncio.timeout(_START_TIMEOUT_S):
-            await _until_readable(pipe)
-        answer = pipe.recv()
-    except TimeoutError:
-        raise UnavailableError(f"{name} is not up after {_START_TIMEOUT_S:g} s") from None
-    except EOFError:
-        raise UnavailableError(f"{name} ended while it started") from None
-    if isinstance(answer, _Failure):
-        raise UnavailableError(f"{name} cannot start: {answer.reason}")
-    return str(answer)
-
-
-def _end(process: BaseProcess) -> None:
-    process.join(_END_TIMEOUT_S)
-    if process.is_alive():
-        process.kill()
-        process.join()
-    process.close()
-
-
-async def _until_readable(pipe: Connection) -> None:
-    """Until there is a message, or the other side is closed."""
-    loop, readable = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(pipe.fileno(), readable.set)
-    try:
-        await readable.wait()
-    finally:
-        loop.remove_reader(pipe.fileno())
-
-
-def _serve(spec: ReplicaSpec, pipe: Connection) -> None:
+def _serve(pipe: Connection, spec: ReplicaSpec) -> None:
     """The process: one daemon, until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one ends the others
-    configure_logging(level="error")
-    asyncio.run(_serve_until_closed(spec, pipe))
+    asyncio.run(_serve_until_closed(pipe, spec))
 
 
-async def _serve_until_closed(spec: ReplicaSpec, pipe: Connection) -> None:
+async def _serve_until_closed(pipe: Connection, spec: ReplicaSpec) -> None:
     async with AsyncExitStack() as stack:
         try:
             daemon = await stack.enter_async_context(spec.running())
@@ -162,4 +113,4 @@ async def _serve_until_closed(spec: ReplicaSpec, pipe: Connection) -> None:
             pipe.send(_Failure(f"{error.reason}: {error}"))
             return
         pipe.send(daemon.address)
-        await _until_readable(pipe)
+        await until_readable(pipe)
