@@ -76,9 +76,7 @@ async def until_readable(pipe: Connection) -> None:
         loop.remove_reader(pipe.fileno())
 
 
-def _run(
-    main: Callable[Concatenate[Connection, P], None], pipe: Connection, *args: P.args, **kwargs: P.kwargs
-) -> None:
+def _run(main: Callable[Concatenate[Connection, P], None], pipe: Connection, *args: P.args, **kwargs: P.kwargs) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one ends the others
     configure_logging(level="error")
     main(pipe, *args, **kwargs)

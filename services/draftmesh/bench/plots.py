@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Literal
 
 from draftmesh.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+_CAPTION_LETTERS = 100  # to a line, at the figure's width
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ def draw(plot: Plot, path: Path) -> None:
     if plot.reference is not None:
         axes.axhline(plot.reference, color="grey", linewidth=0.8)
     axes.set_title(plot.title, fontsize=11)
-    axes.set_xlabel(f"{plot.x_label}\n{plot.caption}" if plot.caption else plot.x_label, fontsize=9)
+    axes.set_xlabel("\n".join([plot.x_label, *wrap(plot.caption, _CAPTION_LETTERS)]), fontsize=9)
     axes.set_ylabel(plot.y_label, fontsize=9)
     axes.set_ylim(bottom=0)
     axes.grid(axis="y", linewidth=0.4)
@@ -84,4 +87,4 @@ def _draw_bars(axes: Axes, series: Sequence[Series]) -> None:
     for index, one in enumerate(series):
         places = [place + (index - (len(series) - 1) / 2) * width for place in range(len(one.x))]
         axes.bar(places, one.y, width, yerr=one.error, label=one.label)
-    axes.set_xticks(range(len(series[0].x)), [str(name) for name in series[0].x])
+    axes.set_xticks(range(len(series[0].x)), [str(name).replace(" ", "\n") for name in series[0].x], fontsize=8)

@@ -19,7 +19,10 @@ from draftmesh.coordinator import app as coordinator
 from draftmesh.coordinator.config import CoordinatorConfig
 from draftmesh.coordinator.replicas import Membership, ReplicaKind, ReplicaSpec, ReplicaStatus, membership_of
 from draftmesh.core.errors import DraftmeshError, UnavailableError
+from draftmesh.drafter.config import DrafterConfig
+from draftmesh.engine.config import EngineConfig
 from draftmesh.inspection.served_pair import until_ready
+from draftmesh.verifier.config import VerifierConfig
 
 _START_TIMEOUT_S = 600.0
 """Loading a large model and proving that it runs right takes most of it."""
@@ -95,6 +98,18 @@ def reconfigured(
     return tuple(
         replace(spec, config=change(spec.config)) if isinstance(spec.config, config_type) else spec for spec in plan
     )
+
+
+def without_prefix_caches(plan: Sequence[ReplicaSpec]) -> tuple[ReplicaSpec, ...]:
+    """A plan in which a prompt that comes again is computed again: repeats measure what the first time costs."""
+    plan = reconfigured(plan, VerifierConfig, lambda config: replace(config, engine=_cold(config.engine)))
+    return reconfigured(
+        plan, DrafterConfig, lambda config: replace(config, engine=config.engine and _cold(config.engine))
+    )
+
+
+def _cold(engine: EngineConfig) -> EngineConfig:
+    return replace(engine, prefix_cache=False)
 
 
 def _serve(pipe: Connection, spec: ReplicaSpec) -> None:

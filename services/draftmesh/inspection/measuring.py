@@ -11,13 +11,14 @@ from functools import reduce
 from typing import Protocol
 
 from draftmesh.client import GenerateOptions, Generation
+from draftmesh.client.options import Prompt
 from draftmesh.core.ledger import add
 
 
 class Generator(Protocol):
     """What answers prompts; ``client.AsyncClient`` does."""
 
-    async def generate(self, prompt: str, options: GenerateOptions) -> Generation:
+    async def generate(self, prompt: Prompt, options: GenerateOptions) -> Generation:
         """Generate and wait for the end."""
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from draftmesh.bench.processes import over, reconfigured, replica_processes
+from draftmesh.bench.processes import over, reconfigured, replica_processes, without_prefix_caches
 from draftmesh.client import AsyncClient, GenerateOptions
 from draftmesh.coordinator.config import CoordinatorConfig
 from draftmesh.coordinator.replicas import Membership, ReplicaKind, ReplicaSpec
@@ -57,6 +57,14 @@ def test_only_configurations_of_the_named_type_change() -> None:
     shard, drafter = reconfigured((SHARD, NGRAM), DrafterConfig, lambda config: replace(config, max_ahead_tokens=9))
     assert shard is SHARD
     assert drafter == replace(NGRAM, config=DrafterConfig(kind="ngram", listen=LISTEN, max_ahead_tokens=9))
+
+
+def test_every_engine_can_do_without_its_prefix_cache() -> None:
+    """A drafter without a model has no engine."""
+    cold = without_prefix_caches((_verifier("target"), NGRAM, SHARD))
+    engine = EngineConfig(model="target", threads=1, prefix_cache=False)
+    config = VerifierConfig(engine=engine, listen=LISTEN, calibrate=False)
+    assert cold == (replace(_verifier("target"), config=config), NGRAM, SHARD)
 
 
 def test_a_shard_can_be_told_other_addresses() -> None:
