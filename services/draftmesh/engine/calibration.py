@@ -6,7 +6,10 @@ way of every other step: a sequence on one token, with drafts that are judged an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
 
 import structlog
 
@@ -47,6 +50,51 @@ class _Measured:
         self.error = error
 
 
+class StepProbe:
+    """A session whose rounds can be measured; a context manager.
+
+    Args:
+        engine: It has nothing else to do.
+        table: The vocabulary of its judge.
+        prompt_ids: What the session begins with, at least one token.
+    """
+
+    def __init__(self, engine: Engine, table: TokenTable, prompt_ids: Sequence[int] = _PROMPT) -> None:
+        self._engine = engine
+        self._prompt_ids = tuple(prompt_ids)
+        self._listener = _Measured()
+        history = History(table, SamplingParams(), NoiseKey(bytes(NOISE_KEY_BYTES)), self._prompt_ids)
+        self._seq = engine.open(self._prompt_ids, (), history, self._listener, method=Method.EXACT)
+
+    def __enter__(self) -> Self:
+        while self._seq.num_computed < len(self._prompt_ids) - 1:  # so that no round has to
+            self._engine.step()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._engine.close(self._seq)
+
+    def fits(self, rows: int) -> bool:
+        """Whether the engine takes so many rows in one step."""
+        return rows - 1 <= self._engine.room(self._seq)
+
+    def step(self, rows: int) -> StepReport:
+        """Judge a draft of ``rows - 1`` tokens behind the prompt, and commit nothing.
+
+        Raises:
+            DraftmeshError: the engine cannot step.
+        """
+        done = len(self._listener.steps)
+        self._engine.submit(self._seq, self._prompt_ids[:1] * (rows - 1))
+        while len(self._listener.steps) == done:
+            self._engine.step()
+            if self._listener.error is not None:
+                raise self._listener.error
+        return self._listener.steps[-1]
+
+
 def calibrate(engine: Engine, table: TokenTable) -> None:
     """Let the cost curve begin with measured steps, as far as they fit the engine; for an engine that holds nothing.
 
@@ -60,17 +108,7 @@ def calibrate(engine: Engine, table: TokenTable) -> None:
     Raises:
         DraftmeshError: the engine cannot step.
     """
-    listener = _Measured()
-    history = History(table, SamplingParams(), NoiseKey(bytes(NOISE_KEY_BYTES)), _PROMPT)
-    seq = engine.open(_PROMPT, (), history, listener, method=Method.EXACT)
-    sizes = [rows for rows in CALIBRATION_ROWS if rows - 1 <= engine.room(seq)]
-    for rows in sizes:
-        for _ in range(_RUNS):
-            engine.submit(seq, _PROMPT * (rows - 1))
-            engine.step()
-            if listener.error is not None:
-                raise listener.error
-    engine.close(seq)
-    steps = [listener.steps[start : start + _RUNS] for start in range(0, len(listener.steps), _RUNS)]
+    with StepProbe(engine, table) as probe:
+        steps = [[probe.step(rows) for _ in range(_RUNS)] for rows in CALIBRATION_ROWS if probe.fits(rows)]
     engine.restart_meter(min(same, key=lambda step: step.milliseconds) for same in steps)
     _log.info("engine calibrated", step_ms={point.rows: round(point.milliseconds, 2) for point in engine.stats.costs})

@@ -8,7 +8,7 @@ import itertools
 import pytest
 
 from draftmesh.core.errors import InternalError
-from draftmesh.engine.calibration import calibrate
+from draftmesh.engine.calibration import StepProbe, calibrate
 from tests.helpers.engines import GreedyJudge, fake_engine, open_sequence, run_dry
 from tests.helpers.fakes_token_table import FakeTokenTable
 
@@ -55,6 +55,18 @@ def test_nothing_else_remains() -> None:
     engine.submit(seq, [2, 9], run=2)
     run_dry(engine)
     assert listener.tokens == [2, 3, 4, 5]
+
+
+def test_a_probe_measures_rounds_behind_a_prompt() -> None:
+    """The prompt is computed before, in chunks; each round has its rows alone, and nothing is committed."""
+    engine, runner = fake_engine(token_budget=4)
+    with StepProbe(engine, TABLE, [0, 1, 2, 3, 4, 5]) as probe:
+        steps = [probe.step(rows) for rows in (3, 1, 3)]
+        assert (probe.fits(4), probe.fits(5)) == (True, False)
+    assert [step.rows for step in steps] == [3, 1, 3]
+    assert [[rows.count for rows in batch] for batch in runner.batches] == [[4], [1], [3], [1], [3]]
+    assert engine.stats.sequences == 0
+    engine.check_integrity()
 
 
 def test_engine_that_cannot_judge_is_not_started() -> None:

@@ -7,3 +7,4 @@ from cyclopts import App
 app = App(name="bench", help="Measure draftmesh, on the packaged models or your own.")
 app.command("draftmesh.cli.bench.pair:pair", help="Every method on one pair: acceptance, bytes per forward, tokens/s.")
 app.command("draftmesh.cli.bench.peers:peers", help="Beside transformers' own plain and assisted generation.")
+app.command("draftmesh.cli.bench.rows:rows", help="What verifying costs by its number of rows, packed and unpacked.")
