@@ -16,6 +16,7 @@ from draftmesh.engine.attention.register import ATTENTION_NAME, register_attenti
 from draftmesh.engine.capabilities import check_class, check_config, context_tokens, model_class
 from draftmesh.engine.config import EngineConfig
 from draftmesh.engine.kv_storage import KvShape
+from draftmesh.engine.linear_choice import measured_layout
 from draftmesh.engine.packed_linear import PackingReport, can_pack, pack_linear_layers
 from draftmesh.engine.self_test import probe_layers, prove_paged_logits
 from draftmesh.tokenization.hub import model_folder
@@ -134,7 +135,7 @@ def prepare_model(model: PreTrainedModel, config: EngineConfig) -> PreparedModel
 
 def _pack(model: PreTrainedModel, config: EngineConfig) -> PackingReport:
     if config.packed_linear and can_pack(model):
-        return pack_linear_layers(model)
+        return pack_linear_layers(model, measured_layout)
     return PackingReport(0, 0, 0)
 
 

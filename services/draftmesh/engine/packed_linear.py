@@ -1,15 +1,16 @@
-"""Linear layers with repacked weights, so that a CPU verifies several rows for little more than the price of one.
+"""Linear layers with repacked weights, so that a CPU verifies several rows for the price of one.
 
 A plain float32 matrix product of 2 to 8 rows packs the whole weight into the BLAS library's own layout on every call,
-which costs more than the product. oneDNN can be given the packed layout once. Small layers lose by its call overhead,
-so each shape is measured before it is chosen. Values differ from the plain layer's by rounding only.
+which costs more than the product. oneDNN can be given the packed layout once. Its kernel works on blocks of rows, and
+with a weight that has to come from memory a whole block costs less than one row alone: fewer rows are filled up with
+zeros (measured on AVX-512, 5440 x 1024: 1 row 1.64 ms, 2 rows 1.91, 6 rows 1.25, 8 rows 1.68; a plain row 1.55). Small
+layers lose by oneDNN's call overhead in the step of a single row, so they keep a second weight for it. Which layout
+each shape gets is measured (``linear_choice``). Values differ from the plain layer's by rounding only.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,10 +19,23 @@ from torch.nn import functional
 from transformers.pytorch_utils import Conv1D
 
 _PACKED_FOR_ROWS = 8  # layouts for 4 rows and more are alike; the one for a single row is slow for several
-_MAY_COST = 1.25  # of a plain one-row product; small layers cost twice it, large ones the same
-_MEASURE_SECONDS = 0.02  # for each shape and each way
-_MEASURE_ROUNDS = 5
-_MEASURED_WEIGHTS = 1 << 16  # anything smaller is known to lose
+
+
+@dataclass(frozen=True, slots=True)
+class LinearLayout:
+    """How the weight of a linear layer is held."""
+
+    packed: bool = False
+    """In oneDNN's layout; False: as it is, and the rest does not apply."""
+
+    least_rows: int = 1
+    """The packed product computes at least so many rows."""
+
+    single: bool = False
+    """Besides the packed weight a second one is held, for steps of one row."""
+
+    column_major: bool = False
+    """The second weight has each of its columns in one piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +45,30 @@ class PackingReport:
     packed_layers: int
     plain_layers: int
     packed_bytes: int
+    """Of packed weights and of those held beside them."""
 
 
 class PackedLinear(nn.Module):
     """y = x Wᵀ + b with W in oneDNN's layout."""
 
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:  # weight: [out, in], bias: [out]
+    def __init__(self, weight: Tensor, bias: Tensor | None, least_rows: int = 1) -> None:  # weight: [out, in]
         super().__init__()
         self.out_features, self.in_features = weight.shape
-        self._packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), _PACKED_FOR_ROWS)
+        self.least_rows = least_rows
+        self._packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous(), _PACKED_FOR_ROWS)
         self._bias = None if bias is None else bias.detach()
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., in] to [..., out]."""
-        if x.numel() == 0:
+        rows = x.numel() // self.in_features
+        if not rows:
             return x.new_empty(*x.shape[:-1], self.out_features)
+        if rows >= self.least_rows:
+            return self._product(x)
+        block = functional.pad(x.reshape(rows, self.in_features), (0, 0, 0, self.least_rows - rows))
+        return self._product(block)[:rows].view(*x.shape[:-1], self.out_features)
+
+    def _product(self, x: Tensor) -> Tensor:
         y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._packed, self._bias, "none", [], "")
         return y
 
@@ -54,24 +77,55 @@ class PackedLinear(nn.Module):
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self._bias is not None}"
 
 
-def pack_linear_layers(
-    model: nn.Module, worth_packing: Callable[[Tensor, Tensor | None], bool] | None = None
-) -> PackingReport:
-    """Replace the linear layers of a float32 CPU model where it pays; ``worth_packing`` decides (default: measures).
+class RowLinear(nn.Module):
+    """A packed layer with a second weight that multiplies single rows."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, packed: PackedLinear) -> None:  # weight: [out, in]
+        super().__init__()
+        self._packed = packed
+        self._weight = weight.detach()
+        self._bias = None if bias is None else bias.detach()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., in] to [..., out]."""
+        if x.numel() == self._packed.in_features:
+            return functional.linear(x, self._weight, self._bias)
+        y: Tensor = self._packed(x)
+        return y
+
+
+Choose = Callable[[Sequence[Tensor]], LinearLayout]
+"""From the weights [out, in] of all layers of one shape to their layout."""
+
+
+def pack_linear_layers(model: nn.Module, choose: Choose) -> PackingReport:
+    """Give the linear layers of a float32 CPU model the layouts that ``choose`` says.
 
     The plain weight is let go with its layer; a weight that an embedding shares stays with the embedding.
     """
-    decide = worth_packing or _Measured()
     packed = plain = size = 0
-    for parent, name, layer in list(_linear_layers(model)):
-        weight = layer.weight.t() if isinstance(layer, Conv1D) else layer.weight
-        if not decide(weight, layer.bias):
-            plain += 1
-            continue
-        setattr(parent, name, PackedLinear(weight.contiguous(), layer.bias))
-        packed += 1
-        size += weight.nbytes
+    for same in _by_shape(model):
+        layout = choose([_weight(layer) for _, _, layer in same])
+        packed += len(same) if layout.packed else 0
+        plain += 0 if layout.packed else len(same)
+        while same and layout.packed:
+            parent, name, layer = same.pop()  # so that no more than one weight is held twice
+            size += layer.weight.nbytes * (1 + layout.single)
+            setattr(parent, name, repacked(_weight(layer), layer.bias, layout))
     return PackingReport(packed, plain, size)
+
+
+def repacked(weight: Tensor, bias: Tensor | None, layout: LinearLayout) -> PackedLinear | RowLinear:
+    """A layer with that weight, shape [out, in], in a packed layout."""
+    packed = PackedLinear(weight, bias, layout.least_rows)
+    if not layout.single:
+        return packed
+    return RowLinear(column_major(weight) if layout.column_major else weight.contiguous(), bias, packed)
+
+
+def column_major(weight: Tensor) -> Tensor:  # [out, in]
+    """The same matrix with each column in one piece: a single row is multiplied faster by it."""
+    return weight.t().contiguous().t()
 
 
 def can_pack(model: nn.Module) -> bool:
@@ -80,58 +134,26 @@ def can_pack(model: nn.Module) -> bool:
     return torch._C._has_mkldnn and dtypes == {(torch.float32, "cpu")}
 
 
-class _Measured:
-    """Decides by measurement, once for each shape."""
-
-    def __init__(self) -> None:
-        self._decisions: dict[tuple[int, int], bool] = {}
-
-    def __call__(self, weight: Tensor, bias: Tensor | None) -> bool:
-        shape = (weight.shape[0], weight.shape[1])
-        if shape not in self._decisions:
-            self._decisions[shape] = weight.numel() >= _MEASURED_WEIGHTS and _pays(weight.contiguous(), bias)
-        return self._decisions[shape]
+_Place = tuple[nn.Module, str, nn.Linear | Conv1D]
 
 
-def _pays(weight: Tensor, bias: Tensor | None) -> bool:
-    packed = PackedLinear(weight, bias)
-    one, several = (torch.ones(1, rows, weight.shape[1]) for rows in (1, _PACKED_FOR_ROWS))
-    with _single_thread():
-        plain_one, packed_one = _fastest(lambda: functional.linear(one, weight, bias), lambda: packed(one))
-        plain_several, packed_several = _fastest(
-            lambda: functional.linear(several, weight, bias), lambda: packed(several)
-        )
-    return packed_one <= _MAY_COST * plain_one and packed_several < plain_several
+def _by_shape(model: nn.Module) -> Iterator[list[_Place]]:
+    """The linear layers of each shape, with their parents."""
+    groups: dict[torch.Size, list[_Place]] = {}
+    for place in _linear_layers(model):
+        groups.setdefault(_weight(place[2]).shape, []).append(place)
+    while groups:
+        yield groups.pop(next(iter(groups)))
 
 
-@contextmanager
-def _single_thread() -> Iterator[None]:
-    """One thread's processor time is the one measure that a busy machine hardly disturbs."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _fastest(*ways: Callable[[], Tensor]) -> list[float]:
-    """The shortest processor time of each way, in seconds; taken in turns, so that disturbances hit all alike."""
-    best = [float("inf")] * len(ways)
-    deadline = time.thread_time() + _MEASURE_SECONDS * len(ways)
-    rounds = 0
-    while rounds < _MEASURE_ROUNDS or time.thread_time() < deadline:
-        for index, way in enumerate(ways):
-            started = time.thread_time()
-            way()
-            best[index] = min(best[index], time.thread_time() - started)
-        rounds += 1
-    return best
-
-
-def _linear_layers(model: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Linear | Conv1D]]:
-    """Plain linear layers, with their parents: not subclasses, which may compute something else."""
+def _linear_layers(model: nn.Module) -> Iterator[_Place]:
+    """Plain linear layers: not subclasses, which may compute something else."""
     for parent in model.modules():
         for name, child in parent.named_children():
             if type(child) in (nn.Linear, Conv1D):
                 yield parent, name, child
+
+
+def _weight(layer: nn.Linear | Conv1D) -> Tensor:  # [out, in]
+    weight: Tensor = layer.weight.t() if isinstance(layer, Conv1D) else layer.weight
+    return weight

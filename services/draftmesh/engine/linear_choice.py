@@ -1,0 +1,102 @@
+"""Which layout a shape of linear layers gets, by measurement.
+
+The layers of one shape are multiplied in turn, as in a step, so that a large model's weights come from memory: what is
+fastest with a weight in the cache is not what is fastest then.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from draftmesh.engine.packed_linear import LinearLayout, PackedLinear, column_major
+
+_SEVERAL_ROWS = 8
+_BLOCKS = (1, 2, 4, 6, 8)  # rows that a packed product may be filled up to
+_SAVES = 0.97  # a longer block has to be worth it
+_MAY_COST = 1.25  # of a plain one-row product
+_SECOND_WEIGHT_BYTES = 4 << 20  # larger weights are held once
+_MEASURED_WEIGHTS = 1 << 16  # packing anything smaller is known to lose
+_SAMPLE_BYTES = 96 << 20  # more than the caches hold
+_MEASURE_SECONDS = 0.01  # for each way
+_MEASURE_ROUNDS = 3
+
+_Way = Callable[[], None]
+
+
+def measured_layout(weights: Sequence[Tensor]) -> LinearLayout:  # each [out, in]
+    """The layout for all of them.
+
+    Packed if that is faster for several rows, and hardly slower for one. A small weight may be held twice instead, so
+    that a single row costs no more than it has to.
+    """
+    if weights[0].numel() < _MEASURED_WEIGHTS:
+        return LinearLayout()
+    sample = weights[: max(1, _SAMPLE_BYTES // weights[0].nbytes)]
+    with _single_thread():
+        return _choose(sample, [PackedLinear(weight, None) for weight in sample])
+
+
+def _choose(plain: Sequence[Tensor], packed: Sequence[PackedLinear]) -> LinearLayout:
+    plain_several, packed_several = _fastest(_products(plain, _SEVERAL_ROWS), _products(packed, _SEVERAL_ROWS))
+    if packed_several >= plain_several:
+        return LinearLayout()
+    plain_one, *blocks = _fastest(_products(plain, 1), *(_products(packed, rows) for rows in _BLOCKS))
+    least_rows = _BLOCKS[next(i for i, cost in enumerate(blocks) if _SAVES * cost <= min(blocks))]
+    if plain[0].nbytes > _SECOND_WEIGHT_BYTES:
+        return LinearLayout(packed=min(blocks) <= _MAY_COST * plain_one, least_rows=least_rows)
+    (column_one,) = _fastest(_products([column_major(weight) for weight in plain], 1))
+    return LinearLayout(
+        packed=True,
+        least_rows=least_rows,
+        single=min(plain_one, column_one) < min(blocks),
+        column_major=column_one < plain_one,
+    )
+
+
+def _products(layers: Sequence[Tensor] | Sequence[PackedLinear], rows: int) -> _Way:
+    """Multiply with each of them in turn."""
+    x = torch.ones(1, rows, _in_features(layers[0]))
+
+    def run() -> None:
+        for layer in layers:
+            if isinstance(layer, Tensor):
+                functional.linear(x, layer)
+            else:
+                layer(x)
+
+    return run
+
+
+def _in_features(layer: Tensor | PackedLinear) -> int:
+    return layer.shape[1] if isinstance(layer, Tensor) else layer.in_features
+
+
+@contextmanager
+def _single_thread() -> Iterator[None]:
+    """One thread's processor time is the one measure that a busy machine hardly disturbs."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _fastest(*ways: _Way) -> list[float]:
+    """The shortest processor time of each way, in seconds; taken in turns, so that disturbances hit all alike."""
+    best = [float("inf")] * len(ways)
+    deadline = time.thread_time() + _MEASURE_SECONDS * len(ways)
+    rounds = 0
+    while rounds < _MEASURE_ROUNDS or time.thread_time() < deadline:
+        for index, way in enumerate(ways):
+            started = time.thread_time()
+            way()
+            best[index] = min(best[index], time.thread_time() - started)
+        rounds += 1
+    return best
