@@ -85,12 +85,12 @@ class ModelBackend:
         self._proposers = Proposers(
             tokenizer,
             prepared.vocab_rows,
-            self._loaded.model.device,
+            self._loaded.device,
             psi=limits,
             healing=self._config.healing,
             max_vocabularies=self._config.max_vocabularies,
         )
-        judge = draft_judge(tokenizer.vocabulary, prepared.vocab_rows, self._loaded.model.device)
+        judge = draft_judge(tokenizer.vocabulary, prepared.vocab_rows, self._loaded.device)
         roomy = replace(
             self._engine_config, max_sequences=self._engine_config.max_sequences + self._config.psi_sequences
         )

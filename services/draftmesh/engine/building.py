@@ -18,7 +18,7 @@ from draftmesh.engine.paging import Paging
 
 def build_engine(loaded: LoadedModel, config: EngineConfig) -> Engine:
     """An engine that judges by the keyed sampler. Allocates the KV pool; call it on the engine's thread."""
-    sampler = Sampler(loaded.tokenizer.vocabulary, loaded.model.device, loaded.prepared.vocab_rows)
+    sampler = Sampler(loaded.tokenizer.vocabulary, loaded.device, loaded.prepared.vocab_rows)
     return assemble(loaded.prepared, config, SamplingJudge(sampler), loaded.vocabulary_size)
 
 
@@ -31,7 +31,7 @@ def assemble(prepared: PreparedModel, config: EngineConfig, judge: Judge, vocabu
     config.validate()
     num_slots = config.kv_blocks * config.block_size_tokens
     try:
-        storage = KvStorage(prepared.kv_shapes, num_slots, prepared.model.dtype, prepared.model.device)
+        storage = KvStorage(prepared.kv_shapes, num_slots, prepared.decoder.dtype, prepared.decoder.device)
     except RuntimeError as error:  # torch's out-of-memory errors are RuntimeErrors
         raise ConfigError(f"no memory for a KV pool of {num_slots} tokens: {error}") from error
     limits = EngineLimits(
@@ -41,6 +41,6 @@ def assemble(prepared: PreparedModel, config: EngineConfig, judge: Judge, vocabu
         token_budget_tokens=config.step_rows,
         max_sequences=config.max_sequences,
     )
-    runner = ModelRunner(prepared.model, storage, config.block_size_tokens)
+    runner = ModelRunner(prepared.decoder, storage, config.block_size_tokens)
     pool = BlockPool(config.kv_blocks, config.block_size_tokens)
     return Engine(runner, judge, Paging(pool, shares_prefixes=config.prefix_cache), limits)

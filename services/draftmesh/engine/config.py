@@ -59,6 +59,9 @@ class EngineConfig:
     packed_linear: bool = True
     """On a CPU, repack the weights of linear layers where that is measured to be faster."""
 
+    fused_layers: bool = True
+    """Compute models of known families by our own forward, which calls fewer operations."""
+
     def validate(self) -> None:
         """Raise :class:`ConfigError`, naming the field, if a value is outside its range."""
         if not self.model:

@@ -1,7 +1,7 @@
 """Which layout a shape of linear layers gets, by measurement.
 
-The layers of one shape are multiplied in turn, as in a step, so that a large model's weights come from memory: what is
-fastest with a weight in the cache is not what is fastest then.
+What is fastest with a weight in the cache is not what is fastest when it comes from memory, as it does in a large
+model's step, and in a small one's beside a large one's. So caches are swept before every measurement.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _SEVERAL_ROWS = 8
 _BLOCKS = (1, 2, 4, 6, 8)  # rows that a packed product may be filled up to
 _SAVES = 0.97  # a longer block has to be worth it
 _MAY_COST = 1.25  # of a plain one-row product
-_SECOND_WEIGHT_BYTES = 4 << 20  # larger weights are held once
+_SECOND_WEIGHT_BYTES = 3 << 20  # larger weights are held once
 _MEASURED_WEIGHTS = 1 << 16  # packing anything smaller is known to lose
-_SAMPLE_BYTES = 96 << 20  # more than the caches hold
-_MEASURE_SECONDS = 0.01  # for each way
-_MEASURE_ROUNDS = 3
+_SAMPLE_BYTES = 4 << 20  # of layers that are multiplied in turn
+_SWEEP_BYTES = 48 << 20  # more than most caches hold
+_MEASURE_ROUNDS = 5
 
 _Way = Callable[[], None]
 
@@ -44,19 +44,19 @@ def measured_layout(weights: Sequence[Tensor]) -> LinearLayout:  # each [out, in
 
 def _choose(plain: Sequence[Tensor], packed: Sequence[PackedLinear]) -> LinearLayout:
     plain_several, packed_several = _fastest(_products(plain, _SEVERAL_ROWS), _products(packed, _SEVERAL_ROWS))
-    if packed_several >= plain_several:
-        return LinearLayout()
-    plain_one, *blocks = _fastest(_products(plain, 1), *(_products(packed, rows) for rows in _BLOCKS))
-    least_rows = _BLOCKS[next(i for i, cost in enumerate(blocks) if _SAVES * cost <= min(blocks))]
-    if plain[0].nbytes > _SECOND_WEIGHT_BYTES:
-        return LinearLayout(packed=min(blocks) <= _MAY_COST * plain_one, least_rows=least_rows)
-    (column_one,) = _fastest(_products([column_major(weight) for weight in plain], 1))
-    return LinearLayout(
-        packed=True,
-        least_rows=least_rows,
-        single=min(plain_one, column_one) < min(blocks),
-        column_major=column_one < plain_one,
+    pays = packed_several < plain_several
+    small = plain[0].nbytes <= _SECOND_WEIGHT_BYTES
+    columns = [column_major(weight) for weight in plain] if small else plain
+    plain_one, column_one, *blocks = _fastest(
+        _products(plain, 1), _products(columns, 1), *(_products(packed, rows) for rows in _BLOCKS if pays)
     )
+    if not pays:
+        return LinearLayout(column_major=small and column_one < plain_one)
+    least_rows = _BLOCKS[next(i for i, cost in enumerate(blocks) if _SAVES * cost <= min(blocks))]
+    if not small:
+        return LinearLayout(packed=min(blocks) <= _MAY_COST * plain_one, least_rows=least_rows)
+    single = min(plain_one, column_one) < min(blocks)
+    return LinearLayout(True, least_rows, single, column_major=single and column_one < plain_one)
 
 
 def _products(layers: Sequence[Tensor] | Sequence[PackedLinear], rows: int) -> _Way:
@@ -91,12 +91,11 @@ def _single_thread() -> Iterator[None]:
 def _fastest(*ways: _Way) -> list[float]:
     """The shortest processor time of each way, in seconds; taken in turns, so that disturbances hit all alike."""
     best = [float("inf")] * len(ways)
-    deadline = time.thread_time() + _MEASURE_SECONDS * len(ways)
-    rounds = 0
-    while rounds < _MEASURE_ROUNDS or time.thread_time() < deadline:
+    sweep = torch.ones(_SWEEP_BYTES // 4)
+    for _ in range(_MEASURE_ROUNDS):
         for index, way in enumerate(ways):
+            sweep.sum()
             started = time.thread_time()
             way()
             best[index] = min(best[index], time.thread_time() - started)
-        rounds += 1
     return best

@@ -9,16 +9,27 @@ from pathlib import Path
 
 import structlog
 import torch
+from torch import nn
 from transformers import AutoConfig, BitsAndBytesConfig, PreTrainedConfig, PreTrainedModel
 
 from draftmesh.core.errors import ConfigError
 from draftmesh.engine.attention.register import ATTENTION_NAME, register_attention
-from draftmesh.engine.capabilities import check_class, check_config, context_tokens, model_class
+from draftmesh.engine.capabilities import (
+    check_class,
+    check_config,
+    context_tokens,
+    expected_windows,
+    model_class,
+)
 from draftmesh.engine.config import EngineConfig
+from draftmesh.engine.decoders.decoder import Decoder
+from draftmesh.engine.decoders.families import can_fuse
+from draftmesh.engine.decoders.fused import FusedDecoder, strip
+from draftmesh.engine.decoders.transformers_decoder import TransformersDecoder
 from draftmesh.engine.kv_storage import KvShape
 from draftmesh.engine.linear_choice import measured_layout
 from draftmesh.engine.packed_linear import PackingReport, can_pack, pack_linear_layers
-from draftmesh.engine.self_test import probe_layers, prove_paged_logits
+from draftmesh.engine.self_test import Proof, probe_layers
 from draftmesh.tokenization.hub import model_folder
 from draftmesh.tokenization.loading import load_tokenizer
 from draftmesh.tokenization.tokenizer import Tokenizer
@@ -26,6 +37,7 @@ from draftmesh.tokenization.tokenizer import Tokenizer
 _log = structlog.get_logger(__name__)
 
 _CHUNK_BYTES = 1 << 22
+_FUSED_TOLERANCE = {torch.float32: 1e-4, torch.float16: 3e-2, torch.bfloat16: 1e-1}  # of the largest logit
 _FILES = ("*.safetensors", "*.json", "*.jinja", "*.model")
 
 
@@ -33,12 +45,15 @@ _FILES = ("*.safetensors", "*.json", "*.jinja", "*.model")
 class PreparedModel:
     """A model that has passed the gate and the self-test."""
 
-    model: PreTrainedModel
+    decoder: Decoder
     kv_shapes: tuple[KvShape, ...]
     """What each layer stores for a token."""
 
     parameters: int
     """Number of weights."""
+
+    vocab_rows: int
+    """Columns of the logits; those beyond the tokenizer's vocabulary are padding."""
 
     context_tokens: int
     """Tokens of one sequence that the model can work with."""
@@ -46,11 +61,6 @@ class PreparedModel:
     packing: PackingReport
     self_test_difference: float
     """Largest difference of paged and own logits, as a share of the largest logit."""
-
-    @property
-    def vocab_rows(self) -> int:
-        """Columns of the logits; those beyond the tokenizer's vocabulary are padding."""
-        return int(self.model.config.get_text_config().vocab_size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +73,14 @@ class LoadedModel:
     """Weights, dtype, quantization and tokenizer: two models of one digest say the same."""
 
     @property
-    def model(self) -> PreTrainedModel:
-        """The transformers model."""
-        return self.prepared.model
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.prepared.decoder.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number format of weights and KV."""
+        return self.prepared.decoder.dtype
 
     @property
     def parameters(self) -> int:
@@ -105,6 +120,7 @@ def load_model(config: EngineConfig) -> LoadedModel:
         "model loaded",
         model=config.model,
         parameters=prepared.parameters,
+        decoder=type(prepared.decoder).__name__,
         packing=prepared.packing,
         self_test_difference=prepared.self_test_difference,
     )
@@ -112,7 +128,9 @@ def load_model(config: EngineConfig) -> LoadedModel:
 
 
 def prepare_model(model: PreTrainedModel, config: EngineConfig) -> PreparedModel:
-    """Gate, rewire, repack and prove a model; it must have a configuration object of its own.
+    """Gate, rewire, fuse, repack and prove a model; it must have a configuration object of its own.
+
+    What is left of ``model`` afterwards is no model any more.
 
     Raises:
         UnsupportedModelError: the gate or the self-test refused it.
@@ -120,7 +138,7 @@ def prepare_model(model: PreTrainedModel, config: EngineConfig) -> PreparedModel
     check_config(model.config)
     check_class(model.config, type(model))
     context = context_tokens(model.config, config.max_context_tokens)
-    parameters = model.num_parameters()
+    parameters, vocab_rows = model.num_parameters(), int(model.config.get_text_config().vocab_size)
     register_attention()
     if config.quantization is None:
         model.to(device=_device(config), dtype=_dtype(config) or model.dtype)
@@ -128,14 +146,32 @@ def prepare_model(model: PreTrainedModel, config: EngineConfig) -> PreparedModel
     model.set_attn_implementation(ATTENTION_NAME)
     with torch.inference_mode():
         shapes = probe_layers(model)
-        packing = _pack(model, config)
-        difference = prove_paged_logits(model, shapes, context)
-    return PreparedModel(model, shapes, parameters, context, packing, difference)
+        proof = Proof.of(model, context)
+        decoder, layers = _decoder(model, config, context, shapes, proof)
+        packing = _pack(layers, config)
+        difference = proof.require(decoder, shapes)
+    return PreparedModel(decoder, shapes, parameters, vocab_rows, context, packing, difference)
 
 
-def _pack(model: PreTrainedModel, config: EngineConfig) -> PackingReport:
-    if config.packed_linear and can_pack(model):
-        return pack_linear_layers(model, measured_layout)
+def _decoder(
+    model: PreTrainedModel, config: EngineConfig, context: int, shapes: tuple[KvShape, ...], proof: Proof
+) -> tuple[Decoder, nn.Module]:
+    """What will compute the steps, and the module with its layers."""
+    plain = TransformersDecoder(model)
+    if not (config.fused_layers and can_fuse(model)):
+        return plain, model
+    fused = FusedDecoder(model, expected_windows(model.config), context)
+    difference = proof.difference(fused, shapes)
+    if not difference <= _FUSED_TOLERANCE.get(model.dtype, _FUSED_TOLERANCE[torch.bfloat16]):
+        _log.warning("fused layers differ, so transformers' own are used", difference=difference)
+        return plain, model
+    strip(model)
+    return fused, fused
+
+
+def _pack(layers: nn.Module, config: EngineConfig) -> PackingReport:
+    if config.packed_linear and can_pack(layers):
+        return pack_linear_layers(layers, measured_layout)
     return PackingReport(0, 0, 0)
 
 

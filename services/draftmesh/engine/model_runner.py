@@ -1,17 +1,15 @@
-"""The only file that calls the model: packed rows in, logits of the wanted rows out."""
+"""The only file that runs the model: packed rows in, logits of the wanted rows out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol
 
-import torch
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from draftmesh.engine.attention.metadata import step_metadata
-from draftmesh.engine.attention.register import CONTEXT_KEYWORD, AttentionContext
 from draftmesh.engine.attention.sdpa_ragged import SdpaRagged
+from draftmesh.engine.decoders.decoder import Decoder
 from draftmesh.engine.kv_storage import KvStorage
 from draftmesh.engine.packing import PackedRows
 
@@ -24,10 +22,10 @@ class Runner(Protocol):
 
 
 class ModelRunner:
-    """A transformers model over paged KV."""
+    """A model over paged KV."""
 
-    def __init__(self, model: PreTrainedModel, storage: KvStorage, block_size: int) -> None:
-        self._model = model
+    def __init__(self, decoder: Decoder, storage: KvStorage, block_size: int) -> None:
+        self._decoder = decoder
         self._storage = storage
         self._block_size = block_size
         self._dtype = storage.layers[0].keys.dtype
@@ -37,23 +35,7 @@ class ModelRunner:
         metadata = step_metadata(batch, self._block_size, self._storage.device)
         attention = SdpaRagged(self._storage, metadata, self._dtype)
         ids, positions, wanted = _flatten(batch)
-        return forward(self._model, ids, positions, wanted, attention)
-
-
-def forward(
-    model: PreTrainedModel, ids: list[int], positions: list[int], wanted: list[int], attention: AttentionContext
-) -> Tensor:
-    """One forward of a packed row; logits [len(wanted), vocab] in float32 of the rows that are ``wanted``."""
-    device = model.device
-    output = model(
-        input_ids=torch.tensor([ids], device=device),
-        position_ids=torch.tensor([positions], device=device),
-        logits_to_keep=torch.tensor(wanted, dtype=torch.int64, device=device),
-        use_cache=False,
-        **{CONTEXT_KEYWORD: attention},
-    )
-    logits: Tensor = output.logits[0]
-    return logits.float()
+        return self._decoder.logits(ids, positions, wanted, attention)
 
 
 def _flatten(batch: Sequence[PackedRows]) -> tuple[list[int], list[int], list[int]]:

@@ -26,7 +26,7 @@ class LinearLayout:
     """How the weight of a linear layer is held."""
 
     packed: bool = False
-    """In oneDNN's layout; False: as it is, and the rest does not apply."""
+    """In oneDNN's layout."""
 
     least_rows: int = 1
     """The packed product computes at least so many rows."""
@@ -35,7 +35,7 @@ class LinearLayout:
     """Besides the packed weight a second one is held, for steps of one row."""
 
     column_major: bool = False
-    """The second weight has each of its columns in one piece."""
+    """The second weight, or the only one that is not packed, has each of its columns in one piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,24 +108,32 @@ def pack_linear_layers(model: nn.Module, choose: Choose) -> PackingReport:
         layout = choose([_weight(layer) for _, _, layer in same])
         packed += len(same) if layout.packed else 0
         plain += 0 if layout.packed else len(same)
-        while same and layout.packed:
+        while same:
             parent, name, layer = same.pop()  # so that no more than one weight is held twice
-            size += layer.weight.nbytes * (1 + layout.single)
-            setattr(parent, name, repacked(_weight(layer), layer.bias, layout))
+            size += layer.weight.nbytes * (layout.packed + layout.single)
+            setattr(parent, name, relaid(layer, layout))
     return PackingReport(packed, plain, size)
 
 
-def repacked(weight: Tensor, bias: Tensor | None, layout: LinearLayout) -> PackedLinear | RowLinear:
-    """A layer with that weight, shape [out, in], in a packed layout."""
-    packed = PackedLinear(weight, bias, layout.least_rows)
-    if not layout.single:
-        return packed
-    return RowLinear(column_major(weight) if layout.column_major else weight.contiguous(), bias, packed)
+def relaid(layer: nn.Linear | Conv1D, layout: LinearLayout) -> nn.Module:
+    """The layer in that layout; itself if nothing changes."""
+    weight, bias = _weight(layer), layer.bias
+    if layout.packed and not layout.single:
+        return PackedLinear(weight, bias, layout.least_rows)
+    if layout.packed:
+        return RowLinear(_laid(weight, layout), bias, PackedLinear(weight, bias, layout.least_rows))
+    if isinstance(layer, nn.Linear) and layout.column_major:
+        layer.weight = nn.Parameter(column_major(weight), requires_grad=False)
+    return layer
 
 
 def column_major(weight: Tensor) -> Tensor:  # [out, in]
     """The same matrix with each column in one piece: a single row is multiplied faster by it."""
     return weight.t().contiguous().t()
+
+
+def _laid(weight: Tensor, layout: LinearLayout) -> Tensor:  # [out, in]
+    return column_major(weight) if layout.column_major else weight.contiguous()
 
 
 def can_pack(model: nn.Module) -> bool:

@@ -161,6 +161,6 @@ def _info(config: VerifierConfig, loaded: LoadedModel, engine: EngineThread) -> 
         max_draft_tokens=min(config.max_draft_tokens, limits.token_budget_tokens - 1),
         max_sessions=config.max_sessions,
         parameters=loaded.parameters,
-        dtype=str(loaded.model.dtype).removeprefix("torch."),
-        device=str(loaded.model.device),
+        dtype=str(loaded.dtype).removeprefix("torch."),
+        device=str(loaded.device),
     )

@@ -51,10 +51,10 @@ def attend(storage: KvStorage, parts: list[tuple[Text, int, int]], options: Atte
     batch = [PackedRows([0] * (end - start), start, text.table, 0) for text, start, end in parts]
     context = SdpaRagged(storage, step_metadata(batch, BLOCK_SIZE, CPU), torch.float32)
     pack = [
-        torch.cat([getattr(text, name)[start:end] for text, start, end in parts]).transpose(0, 1).unsqueeze(0)
+        torch.cat([getattr(text, name)[start:end] for text, start, end in parts])
         for name in ("query", "keys", "values")
     ]
-    out = context.attend(0, pack[0], pack[1], pack[2], options)[0]
+    out = context.attend(0, pack[0], pack[1], pack[2], options)
     return list(torch.split(out, [end - start for _, start, end in parts]))
 
 

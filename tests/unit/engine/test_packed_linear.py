@@ -16,7 +16,7 @@ from draftmesh.engine.packed_linear import (
     PackingReport,
     can_pack,
     pack_linear_layers,
-    repacked,
+    relaid,
 )
 from tests.helpers.tiny_models import tiny_model, whole_logits
 
@@ -25,6 +25,7 @@ LAYOUTS = [
     PACKED,
     LinearLayout(packed=True, least_rows=6),
     LinearLayout(packed=True, single=True),
+    LinearLayout(column_major=True),
     LinearLayout(packed=True, least_rows=4, single=True, column_major=True),
 ]
 
@@ -41,7 +42,7 @@ def test_values_are_those_of_the_plain_layer(rows: int, bias: bool, layout: Line
     """Up to rounding, for any layout and number of rows, none included."""
     torch.manual_seed(rows)
     layer = nn.Linear(48, 80, bias=bias)
-    packed = repacked(layer.weight, layer.bias, layout)
+    packed = relaid(layer, layout)
     x = torch.randn(1, rows, 48)
     with torch.inference_mode():
         torch.testing.assert_close(packed(x), layer(x), rtol=1e-5, atol=1e-5)
@@ -54,7 +55,7 @@ def test_inputs_need_not_be_contiguous() -> None:
     x = torch.randn(48, 7).t().unsqueeze(0)
     with torch.inference_mode():
         for layout in LAYOUTS:
-            packed = repacked(layer.weight, layer.bias, layout)
+            packed = relaid(layer, layout)
             torch.testing.assert_close(packed(x), layer(x), rtol=1e-5, atol=1e-5)
 
 

@@ -38,11 +38,11 @@ class AttentionContext(Protocol):
     def attend(
         self,
         layer: int,
-        query: Tensor,  # [1, heads, rows, key_size]
-        key: Tensor,  # [1, kv_heads, rows, key_size]
-        value: Tensor,  # [1, kv_heads, rows, value_size]
+        query: Tensor,  # [rows, heads, key_size]
+        key: Tensor,  # [rows, kv_heads, key_size]
+        value: Tensor,  # [rows, kv_heads, value_size]
         options: AttentionOptions,
-    ) -> Tensor:  # [1, rows, heads, value_size]
+    ) -> Tensor:  # [rows, heads, value_size]
         """Store the rows' keys and values, and attend."""
 
 
@@ -78,4 +78,5 @@ def paged_attention(
         raise UnsupportedModelError(f"{type(module).__name__} asks its attention for {what}")
     options = AttentionOptions(query.shape[-1] ** -0.5 if scaling is None else scaling, sliding_window, softcap)
     attend: AttentionContext = context  # type: ignore[assignment]  # keyword arguments of a model are untyped
-    return attend.attend(layer, query, key, value, options), None
+    query, key, value = (heads[0].transpose(0, 1) for heads in (query, key, value))
+    return attend.attend(layer, query, key, value, options).unsqueeze(0), None

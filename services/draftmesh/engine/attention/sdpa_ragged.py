@@ -29,44 +29,45 @@ class SdpaRagged:
     def attend(
         self,
         layer: int,
-        query: Tensor,  # [1, heads, rows, key_size]
-        key: Tensor,  # [1, kv_heads, rows, key_size]
-        value: Tensor,  # [1, kv_heads, rows, value_size]
+        query: Tensor,  # [rows, heads, key_size]
+        key: Tensor,  # [rows, kv_heads, key_size]
+        value: Tensor,  # [rows, kv_heads, value_size]
         options: AttentionOptions,
-    ) -> Tensor:  # [1, rows, heads, value_size]
+    ) -> Tensor:  # [rows, heads, value_size]
         """Store the rows' keys and values, then attend, sequence by sequence."""
         kv = self._storage.layers[layer]
         self._write(kv, key, value)
         spans = self._metadata.spans
         if len(spans) == 1:
-            return self._attend_span(kv, spans[0], query, options).transpose(1, 2)
-        parts = [self._attend_span(kv, span, query.narrow(2, span.start, span.count), options) for span in spans]
-        return torch.cat(parts, dim=2).transpose(1, 2)
+            return self._attend_span(kv, spans[0], query, options)
+        parts = [self._attend_span(kv, span, query[span.start : span.end], options) for span in spans]
+        return torch.cat(parts)
 
     def _write(self, kv: LayerKv, key: Tensor, value: Tensor) -> None:
         slots = self._metadata.write_slots
         if slots is not None:
-            kv.keys.index_copy_(0, slots, key[0].transpose(0, 1))
-            kv.values.index_copy_(0, slots, value[0].transpose(0, 1))
+            kv.keys.index_copy_(0, slots, key)
+            kv.values.index_copy_(0, slots, value)
             return
         span = self._metadata.spans[0]
         end = span.first_slot + span.kv_length
-        kv.keys[end - span.count : end] = key[0].transpose(0, 1)
-        kv.values[end - span.count : end] = value[0].transpose(0, 1)
+        kv.keys[end - span.count : end] = key
+        kv.values[end - span.count : end] = value
 
     def _attend_span(self, kv: LayerKv, span: RowSpan, query: Tensor, options: AttentionOptions) -> Tensor:
-        """[1, heads, span rows, value_size]."""
+        """From the span's queries [span rows, heads, key_size] to [span rows, heads, value_size]."""
         hidden = 0  # leading tokens outside every row's window
         if options.window is not None:
             hidden = max(0, span.kv_length - span.count + 1 - options.window)
         keys = _read(kv.keys, kv.keys_by_head, span, hidden)
         values = _read(kv.values, kv.values_by_head, span, hidden)
-        _, heads, rows, size = query.shape
+        rows, heads, size = query.shape
+        by_head = query.transpose(0, 1).unsqueeze(0)
         groups = heads // keys.shape[1]
-        folded = query if groups == 1 else query.reshape(1, keys.shape[1], groups * rows, size)
+        folded = by_head if groups == 1 else by_head.reshape(1, keys.shape[1], groups * rows, size)
         mask = self._mask(rows, span.kv_length - hidden, options.window, groups)
         out = _attention(folded, keys, values, mask, options)
-        return out if groups == 1 else out.reshape(1, heads, rows, -1)
+        return (out[0] if groups == 1 else out.reshape(heads, rows, -1)).transpose(0, 1)
 
     def _mask(self, rows: int, kv_length: int, window: int | None, groups: int) -> Tensor | None:
         """[groups * rows, kv_length], 0 where a row may look and -inf elsewhere; None: every row sees everything."""
