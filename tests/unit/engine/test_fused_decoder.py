@@ -94,6 +94,12 @@ def test_a_part_of_another_class_is_not_fused() -> None:
         assert not can_fuse(model)
 
 
+def test_positions_that_depend_on_the_length_of_the_text_are_not_fused() -> None:
+    """A table has one rotation for each position."""
+    dynamic = {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}
+    assert not can_fuse(random_model(llama(rope_parameters=dynamic)))
+
+
 def test_a_model_that_would_be_computed_differently_is_not_fused() -> None:
     """The proof finds out, and transformers' forward is taken."""
     model = tiny_model("llama")

@@ -11,13 +11,16 @@ from transformers import PreTrainedModel
 FUSED_FAMILIES = ("Llama", "Mistral", "Qwen2", "Qwen3")
 """Families of transformers whose classes are in the fused decoder's shape."""
 
+_STEADY_ROTATIONS = ("default", "linear", "llama3", "yarn")
+"""Kinds of rotary positions that are the same however long the text is; a table can hold no others."""
 
 _Part = Any  # a module of transformers, which is untyped
 
 
 def can_fuse(model: PreTrainedModel) -> bool:
     """Whether every part is of a known family's own class, and plain: subclasses may compute something else."""
-    return any(all(_is_own(part, name, family) for part, name in _parts(model)) for family in FUSED_FAMILIES)
+    is_known = any(all(_is_own(part, name, family) for part, name in _parts(model)) for family in FUSED_FAMILIES)
+    return is_known and model.model.rotary_emb.rope_type in _STEADY_ROTATIONS
 
 
 def _is_own(part: _Part, name: str | None, family: str) -> bool:
