@@ -66,7 +66,7 @@ def test_rests_without_a_gain_between_them_get_longer() -> None:
             lost += 0.5
         losses.append(lost)
         lengths.append(rest_through(rest))
-    assert lengths == [32, 64, 100, 100, 100]
+    assert lengths == [16, 32, 64, 100, 100]
     assert max(losses[1:]) <= CONFIG.trial_steps + 0.5
 
 
