@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from draftmesh.bench.child import Child, child_process
 from draftmesh.bench.peers.contestant import Served, Task
 from draftmesh.bench.peers.transformers_process import PeerFailure, PeerSpec, serve_peer
 from draftmesh.core.errors import UnsupportedError
+from draftmesh.engine.wait_policy import users_own
 
 _LOAD_TIMEOUT_S = 600.0
 _TASK_TIMEOUT_S = 1800.0
@@ -45,6 +46,8 @@ async def transformers_peer(name: str, spec: PeerSpec) -> AsyncIterator[Transfor
     Raises:
         UnavailableError: the process ended, or it has not loaded its models in time.
     """
-    async with child_process(name, serve_peer, spec) as child:
+    async with AsyncExitStack() as stack:
+        with users_own():  # what a user of transformers has
+            child = await stack.enter_async_context(child_process(name, serve_peer, spec))
         answer = await child.receive(_LOAD_TIMEOUT_S)
         yield TransformersPeer(child, answer.reason if isinstance(answer, PeerFailure) else "")
