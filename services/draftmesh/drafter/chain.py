@@ -142,8 +142,8 @@ class Chain:
     @property
     def position(self) -> DraftPosition:
         """Where the next drawn token starts."""
-        offset = self._committed.length + items_length(self.ahead)
-        return DraftPosition(offset, self._committed_tokens + len(self._tokens))
+        drawn = items_length(token.item for token in self._drawn_tokens) - items_length(to_items(self._lead))
+        return DraftPosition(self._committed.length + max(0, drawn), self._committed_tokens + len(self._tokens))
 
     @property
     def room(self) -> int:
@@ -178,14 +178,11 @@ class Chain:
             InternalError: the token contradicts the lead that it had to spell.
         """
         self._tokens.append(to_symbols((token.item,)))
-        drawn = self._drawn
-        if common_length(drawn, self._lead) < min(len(drawn), len(self._lead)):
-            self._tokens.pop()
-            raise InternalError(
-                f"the drawn token {token.item!r} contradicts the committed text {to_items(self._lead)!r}"
-            )
+        if self._lead:
+            self._check_lead(token)
         self._drawn_tokens.append(token)
-        self._settle_tokens()
+        if self._lead:
+            self._settle_tokens()
 
     def draw_nothing(self) -> None:
         """After the drawn tokens the draft translates to nothing; that is to be sent with the last of them."""
@@ -250,6 +247,15 @@ class Chain:
         if commit.offset != self._committed.length:
             raise StateError(
                 f"commit {commit.commit_seq} starts at byte {commit.offset}, but {self._committed.length} are committed"
+            )
+
+    def _check_lead(self, token: DraftToken) -> None:
+        """Take the newest token back if it contradicts the lead."""
+        drawn = self._drawn
+        if common_length(drawn, self._lead) < min(len(drawn), len(self._lead)):
+            self._tokens.pop()
+            raise InternalError(
+                f"the drawn token {token.item!r} contradicts the committed text {to_items(self._lead)!r}"
             )
 
     def _keeps_after(self, commit: Commit) -> bool:
