@@ -69,6 +69,28 @@ class PairOptions:
         )
 
 
+# Here and not where they are used: the names in inherited annotations are looked up in the subclass's own module.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreadOptions(PairOptions):
+    """How the models of a benchmark are run."""
+
+    verifier_threads: int = 1
+    """CPU threads of the target that has a drafter; 0 takes all cores."""
+
+    off_threads: int = 0
+    """CPU threads of the target that decodes alone; 0 takes all cores."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitOptions(PairOptions):
+    """How the models are run; the verifier and its drafter may divide the cores as is best."""
+
+    verifier_threads: int = 0
+    """CPU threads of the target that has a drafter; 0 takes as many as everybody has."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelOptions(PairOptions):
     """Which models a deployment runs, and how."""

@@ -15,7 +15,7 @@ from rich.console import Console
 from draftmesh.bench.pair.methods import BenchPlan, Setting, bench_methods
 from draftmesh.bench.pair.result import BenchResult
 from draftmesh.cli.bench.pair_tables import print_bench
-from draftmesh.cli.options import DEMO, Flat, PairOptions, PoolOptions, check_temperatures
+from draftmesh.cli.options import DEMO, Flat, PoolOptions, ThreadOptions, check_temperatures
 from draftmesh.cli.painting import report_console
 from draftmesh.cli.plan import deployment_plan
 from draftmesh.client import AsyncClient
@@ -68,17 +68,6 @@ class PairBenchOptions:
 
     json: bool = False
     """Print the result as one JSON object, alone on standard output; all else goes to standard error."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ThreadOptions(PairOptions):
-    """How the models of a benchmark are run."""
-
-    verifier_threads: int = 1
-    """CPU threads of the target that has a drafter; 0 takes all cores."""
-
-    off_threads: int = 0
-    """CPU threads of the target that decodes alone; 0 takes all cores."""
 
 
 def pair(

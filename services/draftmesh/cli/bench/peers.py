@@ -22,7 +22,16 @@ from draftmesh.bench.peers.turns import TurnPlan, take_turns
 from draftmesh.bench.processes import Replicas, replica_processes, without_prefix_caches
 from draftmesh.bench.reports import as_json, write
 from draftmesh.cli.bench.peers_tables import print_peers
-from draftmesh.cli.options import DEMO, NGRAM, Flat, ModelOptions, PairOptions, PoolOptions, check_temperatures
+from draftmesh.cli.options import (
+    DEMO,
+    NGRAM,
+    Flat,
+    ModelOptions,
+    PairOptions,
+    PoolOptions,
+    SplitOptions,
+    check_temperatures,
+)
 from draftmesh.cli.painting import report_console
 from draftmesh.cli.plan import deployment_plan, model_path, target_path
 from draftmesh.client import AsyncClient
@@ -104,14 +113,6 @@ class PeersOptions:
         if models.quantization is not None:
             raise ConfigError("peers are not quantised, so the target must not be either")
         check_temperatures(*self.temperatures)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SplitOptions(PairOptions):
-    """How the models are run; the verifier and its drafter may divide the cores as is best."""
-
-    verifier_threads: int = 0
-    """CPU threads of the target that has a drafter; 0 takes as many as everybody has."""
 
 
 def peers(
