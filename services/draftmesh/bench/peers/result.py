@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from draftmesh.bench.peers.ratios import Spread
 from draftmesh.bench.plots import Plot, Series
+from draftmesh.bench.spread import Spread
 from draftmesh.inspection.sizes import ModelSizes
 
 PLAIN, SLEM, TLI, OFF = "transformers", "transformers SLEM", "transformers TLI", "off"
@@ -114,7 +114,7 @@ class PeersResult:
             "tokens/s",
             tuple(speeds),
             tuple(speed.median for speed in speeds.values()),
-            error=tuple((speed.upper_quartile - speed.lower_quartile) / 2 for speed in speeds.values()),
+            error=tuple(speed.half_range for speed in speeds.values()),
         )
         return Plot(
             title=f"One stream at T = {temperature:g}",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from draftmesh.bench.peers.ratios import Spread
 from draftmesh.bench.peers.result import PeerRow, PeersResult, Setup
+from draftmesh.bench.spread import Spread
 
 _COLUMNS = ("T", "who", "tokens/s", "× plain", "× assisted", "drafted", "acceptance", "acceptance length", "same text")
 

@@ -5,22 +5,12 @@ from __future__ import annotations
 import pytest
 
 from draftmesh.bench.peers.contestant import Served
-from draftmesh.bench.peers.ratios import Spread, paired_ratio, speeds, spread
+from draftmesh.bench.peers.ratios import paired_ratio, speeds
 
 
 def served(*speeds: float) -> list[Served]:
     """Generations of ten tokens at these speeds."""
     return [Served(ids=(0,) * 10, seconds=10 / speed) for speed in speeds]
-
-
-def test_spread_has_the_middle_and_both_ends() -> None:
-    """Quartiles of five values are their second and fourth."""
-    assert spread([5.0, 1.0, 2.0, 4.0, 3.0]) == Spread(3.0, 2.0, 4.0, 1.0, 5.0, 5)
-
-
-def test_spread_of_one_value_is_that_value() -> None:
-    """There is nothing to interpolate."""
-    assert spread([2.0]) == Spread(2.0, 2.0, 2.0, 2.0, 2.0, 1)
 
 
 def test_ratio_is_taken_task_by_task() -> None:
