@@ -1,7 +1,8 @@
 """Spans of a session's rounds: one for each round, from the wait for its draft to its last verdict.
 
 The verifier opens its own span under the round's, whose context travels with the round. Children made here: the wait
-for a draft, the translation, and the commit (persisting and delivering what a verdict settled).
+for a draft, the translation, the sending, the settling of what a verdict says, and the commit (persisting and
+delivering it). What is between the wait and the sending, less the translation, is the loop's own time.
 """
 
 from __future__ import annotations
@@ -26,7 +27,12 @@ class RoundTrace:
         self._tracer = tracer
         self._open: dict[int, Span] = {}
         self._last: Span | None = None
+        self._woke_ns = 0
         self._translations: list[tuple[int, int]] = []  # start and end since the last round, ns since the epoch
+
+    def wake(self) -> None:
+        """The loop goes on: what it does from now until a round goes out is no waiting."""
+        self._woke_ns = time.time_ns()
 
     @contextmanager
     def translating(self) -> Iterator[None]:
@@ -47,12 +53,13 @@ class RoundTrace:
         }
         span = self._tracer.start_span(tracing.SPAN_ROUND, attributes=attributes, start_time=start_ns)
         self._open[request.round] = span
-        self._child(span, SPAN_DRAFT_WAIT, start_ns, now_ns)
+        self._child(span, SPAN_DRAFT_WAIT, start_ns, max(start_ns, min(self._woke_ns, now_ns)))
         for start, end in self._translations:
             self._child(span, tracing.SPAN_TRANSLATE, start, end)
         self._translations.clear()
         with use_span(span):
             yield
+        self._child(span, tracing.SPAN_SEND, now_ns, time.time_ns())
 
     def heard(self, verdict: Verdict) -> None:
         """Ends the span of a round that has had its last verdict."""
@@ -64,15 +71,23 @@ class RoundTrace:
         span.set_attribute(tracing.ACCEPTED_TOKENS, verdict.accepted)
         span.set_attribute(tracing.COMMITTED_TOKENS, len(verdict.tokens))
         span.set_attribute(tracing.STALE, stale)
+        span.set_attribute(tracing.QUEUE_MS, verdict.timings.queue_ms)
+        span.set_attribute(tracing.COMPUTE_MS, verdict.timings.compute_ms)
+        span.set_attribute(tracing.FORWARD_MS, verdict.timings.forward_ms)
         if verdict.final or stale:
             span.end()
             del self._open[verdict.round]
 
     @contextmanager
+    def settling(self) -> Iterator[None]:
+        """A span around what is made of the verdict that was heard last."""
+        with self._after_verdict(tracing.SPAN_SETTLE):
+            yield
+
+    @contextmanager
     def committing(self) -> Iterator[None]:
         """A span around what follows a verdict."""
-        context = set_span_in_context(self._last) if self._last is not None else None
-        with self._tracer.start_as_current_span(tracing.SPAN_COMMIT, context=context):
+        with self._after_verdict(tracing.SPAN_COMMIT):
             yield
 
     def close(self) -> None:
@@ -80,6 +95,12 @@ class RoundTrace:
         for span in self._open.values():
             span.end()
         self._open.clear()
+
+    @contextmanager
+    def _after_verdict(self, name: str) -> Iterator[None]:
+        context = set_span_in_context(self._last) if self._last is not None else None
+        with self._tracer.start_as_current_span(name, context=context):
+            yield
 
     def _child(self, parent: Span, name: str, start_ns: int, end_ns: int) -> None:
         context = set_span_in_context(parent)

@@ -71,6 +71,9 @@ class RoundTimings:
     compute_ms: float = 0.0
     """Steps of the engine that held rows of this round."""
 
+    forward_ms: float = 0.0
+    """Of those, the model's forwards: the rest was scheduling, judging and committing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:

@@ -165,10 +165,13 @@ class Engine:
         batch = self._scheduler.schedule()
         if not batch:
             return None
-        logits = self._runner.run([rows.packed(self.limits.vocabulary_size) for rows in batch])
+        packed = [rows.packed(self.limits.vocabulary_size) for rows in batch]
+        began = self._clock()
+        logits = self._runner.run(packed)
+        forward_ms = 1000.0 * (self._clock() - began)
         said = judge_batch(self._judge, logits, [rows.seq for rows in batch if rows.judged])
         settled = self._commit_all(batch, said)
-        report = self._report(batch, started)
+        report = self._report(batch, started, forward_ms)
         self._notify(settled, report)
         return report
 
@@ -284,9 +287,9 @@ class Engine:
         except Exception:
             _log.exception("a listener failed on hearing of a failure", sequence_id=seq.sequence_id)
 
-    def _report(self, batch: list[ScheduledRows], started: float) -> StepReport:
+    def _report(self, batch: list[ScheduledRows], started: float, forward_ms: float) -> StepReport:
         rows = sum(rows.count for rows in batch)
-        report = StepReport(rows, len(batch), 1000.0 * (self._clock() - started), started)
+        report = StepReport(rows, len(batch), 1000.0 * (self._clock() - started), started, forward_ms)
         self._meter.add(report)
         return report
 

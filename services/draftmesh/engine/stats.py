@@ -26,6 +26,9 @@ class StepReport:
     started: float
     """Monotonic clock, seconds."""
 
+    forward_milliseconds: float = 0.0
+    """Of ``milliseconds``, the model's forward; on a device that works by itself, until it has its orders."""
+
 
 @dataclass(frozen=True, slots=True)
 class EngineStats:

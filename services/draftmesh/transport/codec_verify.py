@@ -177,6 +177,7 @@ def verdict_to_proto(verdict: Verdict) -> verifier_pb2.Verdict:
         final=verdict.final,
         queue_ms=verdict.timings.queue_ms,
         compute_ms=verdict.timings.compute_ms,
+        forward_ms=verdict.timings.forward_ms,
         batch_sequences=verdict.batch_sequences,
         batch_rows=verdict.batch_rows,
     )
@@ -196,7 +197,7 @@ def verdict_from_proto(message: verifier_pb2.Verdict) -> Verdict:
         text_length=None if finish_reason is None else message.text_length,
         logprobs=tuple(map(logprobs_from_proto, message.logprobs)),
         final=message.final,
-        timings=RoundTimings(message.queue_ms, message.compute_ms),
+        timings=RoundTimings(message.queue_ms, message.compute_ms, message.forward_ms),
         batch_sequences=message.batch_sequences,
         batch_rows=message.batch_rows,
     )

@@ -301,6 +301,7 @@ class Verdict(_message.Message):
     COMPUTE_MS_FIELD_NUMBER: _builtins.int
     BATCH_SEQUENCES_FIELD_NUMBER: _builtins.int
     BATCH_ROWS_FIELD_NUMBER: _builtins.int
+    FORWARD_MS_FIELD_NUMBER: _builtins.int
     round: _builtins.int
     """The round it answers."""
     status: Global___RoundStatus.ValueType
@@ -321,6 +322,8 @@ class Verdict(_message.Message):
     """Sequences that shared the last such step."""
     batch_rows: _builtins.int
     """Token rows of that step."""
+    forward_ms: _builtins.float
+    """Of compute_ms, the milliseconds of the model's forwards: the rest was scheduling, judging and committing."""
     @_builtins.property
     def base(self) -> _common_pb2.TokenPrefix:
         """The committed ids before these tokens; for a stale round, the verifier's present state."""
@@ -349,10 +352,11 @@ class Verdict(_message.Message):
         compute_ms: _builtins.float = ...,
         batch_sequences: _builtins.int = ...,
         batch_rows: _builtins.int = ...,
+        forward_ms: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["base", b"base"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "base", b"base", "batch_rows", b"batch_rows", "batch_sequences", b"batch_sequences", "compute_ms", b"compute_ms", "final", b"final", "finish_reason", b"finish_reason", "logprobs", b"logprobs", "queue_ms", b"queue_ms", "round", b"round", "status", b"status", "text_length", b"text_length", "tokens", b"tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "base", b"base", "batch_rows", b"batch_rows", "batch_sequences", b"batch_sequences", "compute_ms", b"compute_ms", "final", b"final", "finish_reason", b"finish_reason", "forward_ms", b"forward_ms", "logprobs", b"logprobs", "queue_ms", b"queue_ms", "round", b"round", "status", b"status", "text_length", b"text_length", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -41,6 +41,7 @@ class RoundAnswer:
         self._tokens += tokens
         self._logprobs += judgement.logprobs[: len(tokens)]
         self._compute_ms += step.milliseconds
+        self._forward_ms += step.forward_milliseconds
         self._last_step = step
 
     def add_recovered(self, recovered: Recovered) -> None:
@@ -58,7 +59,7 @@ class RoundAnswer:
         return (now_s - self._sent_s) * 1000 + self._last_step.milliseconds >= interval_ms
 
     def take(self, now_s: float, *, final: bool, ending: Settled) -> Verdict:
-        """The verdict on everything since the last one; ``compute_ms`` counts since the last one too.
+        """The verdict on everything since the last one; its times of computing count since the last one too.
 
         Args:
             now_s: Monotonic time.
@@ -76,7 +77,7 @@ class RoundAnswer:
             text_length=ending.text_length,
             logprobs=self._logprobs,
             final=final,
-            timings=RoundTimings(self._queue_ms, self._compute_ms),
+            timings=RoundTimings(self._queue_ms, self._compute_ms, self._forward_ms),
             batch_sequences=step.sequences if step else 0,
             batch_rows=step.rows if step else 0,
         )
@@ -90,3 +91,4 @@ class RoundAnswer:
         self._tokens: tuple[int, ...] = ()
         self._logprobs: tuple[TokenLogprobs, ...] = ()
         self._compute_ms = 0.0
+        self._forward_ms = 0.0

@@ -129,7 +129,7 @@ def verdicts(draw: st.DrawFn) -> Verdict:
         text_length=None if finish_reason is None else draw(u64),
         logprobs=draw(st.just(()) | st.lists(logprobs, min_size=size, max_size=size).map(tuple)),
         final=draw(st.booleans()),
-        timings=RoundTimings(draw(finite), draw(finite)),
+        timings=RoundTimings(draw(finite), draw(finite), draw(finite)),
         batch_sequences=draw(u32),
         batch_rows=draw(u32),
     )

@@ -527,7 +527,7 @@ def instrumented(metrics: CoordinatorMetrics, tracer: TracerProvider) -> Recorde
 
 
 def test_every_round_has_a_span_with_its_parts() -> None:
-    """Each round is a span; translation, the wait for a draft, and the commit are its children."""
+    """Each round is a span; the wait for a draft and all that is done here are its children."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -538,7 +538,13 @@ def test_every_round_has_a_span_with_its_parts() -> None:
     assert accepted == output.ledger.accepted_tokens
     ids = {span.context.span_id for span in rounds}
     children = {span.name for span in spans if span.parent is not None and span.parent.span_id in ids}
-    assert children == {"draftmesh.draft_wait", "draftmesh.translate", "draftmesh.commit"}
+    assert children == {
+        "draftmesh.draft_wait",
+        "draftmesh.translate",
+        "draftmesh.send",
+        "draftmesh.settle",
+        "draftmesh.commit",
+    }
 
 
 def attribute(span: ReadableSpan, name: str) -> int:

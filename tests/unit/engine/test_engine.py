@@ -483,5 +483,5 @@ def test_stats_count_steps_rows_and_costs() -> None:
     run_dry(engine)
     stats = engine.stats
     assert (stats.steps, stats.rows, stats.sequences, stats.waiting) == (2, 6, 1, 0)
-    assert [(cost.rows, cost.milliseconds) for cost in stats.costs] == [(1, 1000.0), (5, 1000.0)]
-    assert listener.steps == [StepReport(5, 1, 1000.0, 0.0), StepReport(1, 1, 1000.0, 2.0)]
+    assert [(cost.rows, cost.milliseconds) for cost in stats.costs] == [(1, 3000.0), (5, 3000.0)]
+    assert listener.steps == [StepReport(5, 1, 3000.0, 0.0, 1000.0), StepReport(1, 1, 3000.0, 4.0, 1000.0)]

@@ -152,6 +152,7 @@ class Generation:
         self._books.turn()
         while not self._transcript.finished:
             self._wake.clear()
+            self._trace.wake()
             self._hear_all(now)
             if now.seat.should_move and now.rounds.judged(self._transcript.prefix) is None:
                 await self._deliver()
@@ -183,7 +184,8 @@ class Generation:
         if answer.is_stale and self._feed is not None and self._feed.bond is not None and self._feed.bond.is_bound:
             raise UnavailableError(f"the verifier refuses round {verdict.round}, whose block must be judged")
         self._trace.heard(verdict)
-        committed_bytes = 0 if answer.is_stale else self._commit(answer, seat)
+        with self._trace.settling():
+            committed_bytes = 0 if answer.is_stale else self._commit(answer, seat)
         verify_wait_ms = self._books.turn() if rounds.is_idle else 0.0
         self._record(answer.ledger(committed_bytes, verify_wait_ms), seat)
 
