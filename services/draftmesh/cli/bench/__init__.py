@@ -8,3 +8,6 @@ app = App(name="bench", help="Measure draftmesh, on the packaged models or your 
 app.command("draftmesh.cli.bench.pair:pair", help="Every method on one pair: acceptance, bytes per forward, tokens/s.")
 app.command("draftmesh.cli.bench.peers:peers", help="Beside transformers' own plain and assisted generation.")
 app.command("draftmesh.cli.bench.rows:rows", help="What verifying costs by its number of rows, packed and unpacked.")
+app.command(
+    "draftmesh.cli.bench.network:network", help="What delay between coordinator and peers does to the speed-up."
+)
