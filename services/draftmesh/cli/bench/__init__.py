@@ -11,3 +11,4 @@ app.command("draftmesh.cli.bench.rows:rows", help="What verifying costs by its n
 app.command(
     "draftmesh.cli.bench.network:network", help="What delay between coordinator and peers does to the speed-up."
 )
+app.command("draftmesh.cli.bench.guard:guard", help="Whether drafting that does not pay costs anything.")

@@ -1,0 +1,1 @@
+"""Whether drafting that does not pay costs anything."""
