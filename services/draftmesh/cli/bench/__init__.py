@@ -12,3 +12,4 @@ app.command(
     "draftmesh.cli.bench.network:network", help="What delay between coordinator and peers does to the speed-up."
 )
 app.command("draftmesh.cli.bench.guard:guard", help="Whether drafting that does not pay costs anything.")
+app.command("draftmesh.cli.bench.serve:serve", help="A verifier under rising load, with drafting and without.")

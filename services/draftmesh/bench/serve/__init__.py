@@ -1,0 +1,1 @@
+"""What drafting does to a verifier under load."""
