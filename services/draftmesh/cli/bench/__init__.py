@@ -13,3 +13,4 @@ app.command(
 )
 app.command("draftmesh.cli.bench.guard:guard", help="Whether drafting that does not pay costs anything.")
 app.command("draftmesh.cli.bench.serve:serve", help="A verifier under rising load, with drafting and without.")
+app.command("draftmesh.cli.bench.overhead:overhead", help="What a verification round costs beside the forwards.")

@@ -1,0 +1,1 @@
+"""What a verification round costs beside the forwards."""
