@@ -4,8 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 BASE := origin/main
+# Of make real: how many prompts, and further options of bench peers.
+PROMPTS ?= 8
+PEERS ?=
 
-.PHONY: help install demo test lossless check lint types imports drift proto format bench clean
+.PHONY: help install demo test lossless real check lint types imports drift proto format bench clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,8 +29,14 @@ test: $(INSTALLED) ## Run the tests
 
 lossless: $(INSTALLED) ## Prove at full size that drafting leaves the target's law as it is
 	$(BIN)/python -m pytest -q tests/lossless/test_same_text.py tests/lossless/test_keyed_law.py \
-		tests/lossless/test_keyed_law_exact.py
+		tests/lossless/test_keyed_law_exact.py tests/lossless/test_pair_law.py
 	$(BIN)/python -m tests.lossless
+
+real: $(INSTALLED) ## The lossless tests and bench peers on your models: make real TARGET=… DRAFTER=… [PROMPTS=8]
+	@test -n "$(TARGET)" -a -n "$(DRAFTER)" || { echo "make real TARGET=<folder or hub name> DRAFTER=<the same>" >&2; exit 2; }
+	DRAFTMESH_TARGET="$(TARGET)" DRAFTMESH_DRAFTER="$(DRAFTER)" DRAFTMESH_PROMPTS=$(PROMPTS) \
+		$(BIN)/python -m pytest -q tests/lossless/test_same_text.py tests/lossless/test_pair_law.py
+	$(BIN)/draftmesh bench peers --target "$(TARGET)" --drafter "$(DRAFTER)" --prompts $(PROMPTS) $(PEERS)
 
 check: lint types imports drift ## Lint, types, import rules, generated code
 

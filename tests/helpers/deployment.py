@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from draftmesh.client import AsyncClient, GenerateOptions, Generation
 from draftmesh.coordinator import app as coordinator
@@ -18,7 +19,7 @@ from draftmesh.coordinator.loop.generation import GenerationConfig
 from draftmesh.coordinator.loop.pace import PaceConfig
 from draftmesh.coordinator.replicas import Membership
 from draftmesh.coordinator.tasks import any_change
-from draftmesh.demo.models import DRAFTER_SENTENCEPIECE, DRAFTER_UNIGRAM, TARGET, demo_model_path
+from draftmesh.demo.models import DRAFTER_SENTENCEPIECE, DRAFTER_UNIGRAM, MODEL_NAMES, TARGET, demo_model_path
 from draftmesh.drafter import app as drafter
 from draftmesh.drafter.config import DrafterConfig
 from draftmesh.engine.config import EngineConfig
@@ -58,12 +59,13 @@ def target_engine(model: str | None = None) -> EngineConfig:
 
 
 def drafter_config(name: str) -> DrafterConfig:
-    """A packaged drafter, or ``ngram``."""
+    """A packaged drafter, a model's folder or hub name, or ``ngram``."""
     config = DrafterConfig(kind="ngram", listen="127.0.0.1:0", max_sessions=SESSIONS, drain_grace_s=0.0)
     if name == NGRAM:
         return config
-    engine = EngineConfig(model=str(demo_model_path(name)), dtype="float32", threads=1, max_sequences=SESSIONS)
-    return replace(config, kind="model", engine=engine, name=name)
+    model = str(demo_model_path(name)) if name in MODEL_NAMES else name
+    engine = EngineConfig(model=model, dtype="float32", threads=1, max_sequences=SESSIONS)
+    return replace(config, kind="model", engine=engine, name=Path(name).name)
 
 
 @asynccontextmanager
@@ -124,11 +126,18 @@ async def generate_all(
     address: str, prompts: Sequence[str], options: GenerateOptions, *, concurrency: int = 16
 ) -> list[Generation]:
     """One generation a prompt, in their order, so many at a time."""
+    return await generate_each(address, [(prompt, options) for prompt in prompts], concurrency=concurrency)
+
+
+async def generate_each(
+    address: str, requests: Sequence[tuple[str, GenerateOptions]], *, concurrency: int = 16
+) -> list[Generation]:
+    """One generation for each prompt with its options, in their order, so many at a time."""
     gate = asyncio.Semaphore(concurrency)
 
-    async def one(client: AsyncClient, prompt: str) -> Generation:
+    async def one(client: AsyncClient, prompt: str, options: GenerateOptions) -> Generation:
         async with gate:
             return await client.generate(prompt, options)
 
     async with AsyncClient(address) as client:
-        return await asyncio.gather(*(one(client, prompt) for prompt in prompts))
+        return await asyncio.gather(*(one(client, prompt, options) for prompt, options in requests))

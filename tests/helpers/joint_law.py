@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
+from draftmesh.core.protocols import TokenTable
 from draftmesh.core.sampling import SamplingParams
 from draftmesh.core.text import TERMINAL_ROLES
 from tests.helpers.reference_decoding import reference_distribution
@@ -13,15 +16,38 @@ Law = dict[tuple[int, ...], float]
 
 def joint_law(target: ToyModel, sampling: SamplingParams, tokens: int) -> Law:
     """The law of the first ``tokens`` tokens of the target decoding alone; sequences that cannot occur are left out."""
+
+    def logits(sequence: tuple[int, ...]) -> list[float]:
+        row: list[float] = target.table[target.context(sequence), : len(target.vocabulary)].tolist()
+        return row
+
+    return enumerated_law(logits, target.vocabulary, sampling, target.prompt, tokens)
+
+
+def enumerated_law(
+    logits: Callable[[tuple[int, ...]], Sequence[float]],
+    table: TokenTable,
+    sampling: SamplingParams,
+    prompt: Sequence[int],
+    tokens: int,
+) -> Law:
+    """The law of the first ``tokens`` tokens after a prompt; sequences that cannot occur are left out.
+
+    Args:
+        logits: Those that follow the prompt and these tokens, one for each token of ``table``.
+        table: The vocabulary.
+        sampling: What p is processed by.
+        prompt: Its ids, which penalties see.
+        tokens: Length of the sequences that do not end before.
+    """
     law: Law = {}
     open_sequences: list[tuple[tuple[int, ...], float]] = [((), 1.0)]
     while open_sequences:
         sequence, probability = open_sequences.pop()
-        logits = target.table[target.context(sequence), : len(target.vocabulary)].tolist()
-        p = reference_distribution(logits, sampling, target.prompt, sequence)
+        p = reference_distribution(logits(sequence), sampling, prompt, sequence)
         for token in p.nonzero()[0].tolist():
             longer, chance = (*sequence, token), probability * float(p[token])
-            if len(longer) == tokens or target.vocabulary.role(token) in TERMINAL_ROLES:
+            if len(longer) == tokens or table.role(token) in TERMINAL_ROLES:
                 law[longer] = chance
             else:
                 open_sequences.append((longer, chance))

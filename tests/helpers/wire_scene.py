@@ -26,7 +26,6 @@ from draftmesh.coordinator.loop.draft_length import DraftLengthConfig
 from draftmesh.coordinator.loop.failover import FailoverConfig
 from draftmesh.coordinator.loop.rest import RestConfig
 from draftmesh.core.sampling import Method, SamplingParams
-from draftmesh.core.text import TERMINAL_ROLES
 from draftmesh.drafter import app as drafter
 from draftmesh.drafter.config import DrafterConfig
 from draftmesh.drafter.model_backend import ModelBackend
@@ -39,8 +38,7 @@ from draftmesh.verifier.config import VerifierConfig
 from tests.helpers.adopted_models import adopt_model
 from tests.helpers.deployment import PATIENT, Deployment, wait_until_ready
 from tests.helpers.disturbing_drafter import DisturbingDrafter
-from tests.helpers.joint_law import Law
-from tests.helpers.reference_decoding import reference_distribution
+from tests.helpers.joint_law import Law, enumerated_law
 from tests.helpers.tiny_models import random_model, whole_logits
 from tests.helpers.tokenizers import small_tokenizer
 
@@ -127,19 +125,12 @@ def wire_law() -> Law:
     """The law of the first tokens, from the plain model."""
     model, vocabulary = TARGET.model(), TARGET.tokenizer.vocabulary
     prompt = TARGET.tokenizer.encode_prompt(PROMPT)
-    law: Law = {}
-    open_sequences: list[tuple[tuple[int, ...], float]] = [((), 1.0)]
-    while open_sequences:
-        sequence, probability = open_sequences.pop()
-        logits = whole_logits(model, [*prompt, *sequence])[-1, : len(vocabulary)].tolist()
-        p = reference_distribution(logits, SAMPLING, prompt, sequence)
-        for token in p.nonzero()[0].tolist():
-            longer, chance = (*sequence, token), probability * float(p[token])
-            if len(longer) == TOKENS or vocabulary.role(token) in TERMINAL_ROLES:
-                law[longer] = chance
-            else:
-                open_sequences.append((longer, chance))
-    return law
+
+    def logits(sequence: tuple[int, ...]) -> list[float]:
+        row: list[float] = whole_logits(model, [*prompt, *sequence])[-1, : len(vocabulary)].tolist()
+        return row
+
+    return enumerated_law(logits, vocabulary, SAMPLING, prompt, TOKENS)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 The target alone (`off`) says what the text is; every drafter, at every temperature and under every rule, must give the
 same tokens, the same bytes and the same end. Where two generations part, the parting must be a proven near tie.
+``make real`` asks the same of any two models.
 """
 
 from __future__ import annotations
@@ -12,18 +13,19 @@ from dataclasses import dataclass, field, replace
 import pytest
 import pytest_asyncio
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import GenerationConfig
 
 from draftmesh.client import GenerateOptions, Generation
 from draftmesh.core.sampling import SamplingParams
+from draftmesh.core.text import TERMINAL_ROLES
 from draftmesh.decoding.noise_key import mint_noise_key
-from draftmesh.demo.models import TARGET, demo_model_path
-from draftmesh.demo.prompts import all_prompts
-from draftmesh.tokenization import Tokenizer, load_tokenizer
-from tests.helpers.deployment import DRAFTERS, NGRAM, Deployment, deployment, generate_all
+from draftmesh.tokenization import Tokenizer
+from tests.helpers.deployment import NGRAM, Deployment, deployment, drafter_config, generate_all, target_engine
 from tests.helpers.near_ties import NEAR_TIE_LOGITS, Target, parting
+from tests.helpers.served_models import served_models
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900)]
+MODELS = served_models()
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900 if MODELS.is_packaged else 7200)]
 
 SEED = 7
 TOKENS = 32
@@ -44,7 +46,7 @@ SPECIAL_SETTINGS = {
     "long drafts": replace(MAIN_SETTINGS["T=0.8"], max_draft_tokens=16),
     "ignored end": replace(MAIN_SETTINGS["T=1"], ignore_eos=True),
 }
-SPECIAL_PROMPTS = 24
+SPECIAL_PROMPTS = MODELS.prompts[:24]
 
 
 @dataclass
@@ -64,6 +66,11 @@ class Lab:
         if alone not in self.said:
             self.said[alone] = await generate_all(self.running.address, prompts, alone)
         return self.said[alone]
+
+    async def drafted(self, prompts: tuple[str, ...], options: GenerateOptions, drafter: str) -> list[Generation]:
+        """What it says with a drafter."""
+        name = drafter_config(drafter).public_name
+        return await generate_all(self.running.address, prompts, replace(options, method="exact", drafter=name))
 
     def check_same(self, prompt: str, options: GenerateOptions, alone: Generation, drafted: Generation) -> None:
         """Equal in every respect, or parted at a near tie, of which there may be one in 100,000 tokens."""
@@ -108,21 +115,19 @@ def _sampling(options: GenerateOptions) -> SamplingParams:
 async def lab() -> AsyncIterator[Lab]:
     """One deployment for all tests of the module."""
     torch.set_num_threads(1)
-    tokenizer = load_tokenizer(demo_model_path(TARGET))
-    model = AutoModelForCausalLM.from_pretrained(demo_model_path(TARGET), dtype=torch.float32).eval()
-    async with deployment() as running:
-        lab = Lab(running, tokenizer, Target(model, tokenizer.vocabulary))
+    tokenizer, target = MODELS.plain_target()
+    async with deployment(drafters=MODELS.drafters, engine=target_engine(MODELS.target)) as running:
+        lab = Lab(running, tokenizer, target)
         yield lab
     print(f"near ties: {lab.near_ties} in {lab.tokens} compared tokens")
 
 
-@pytest.mark.parametrize("drafter", DRAFTERS)
+@pytest.mark.parametrize("drafter", MODELS.drafters)
 @pytest.mark.parametrize("setting", MAIN_SETTINGS)
 async def test_every_drafter_leaves_the_text_as_it_is(lab: Lab, setting: str, drafter: str) -> None:
     """200 prompts give the same text with this drafter as without drafting, and the drafter did propose."""
-    options, prompts = MAIN_SETTINGS[setting], all_prompts()
-    alone = await lab.off(prompts, options)
-    drafted = await generate_all(lab.running.address, prompts, replace(options, method="exact", drafter=drafter))
+    options, prompts = MAIN_SETTINGS[setting], MODELS.prompts
+    alone, drafted = await lab.off(prompts, options), await lab.drafted(prompts, options, drafter)
     for prompt, one, other in zip(prompts, alone, drafted, strict=True):
         lab.check_same(prompt, options, one, other)
     proposed = sum(generation.ledger.drafted_tokens for generation in drafted)
@@ -132,25 +137,23 @@ async def test_every_drafter_leaves_the_text_as_it_is(lab: Lab, setting: str, dr
     assert accepted > 0 or drafter == NGRAM
 
 
-@pytest.mark.parametrize("drafter", DRAFTERS)
+@pytest.mark.parametrize("drafter", MODELS.drafters)
 @pytest.mark.parametrize("setting", SPECIAL_SETTINGS)
 async def test_rules_and_limits_hold_whoever_drafts(lab: Lab, setting: str, drafter: str) -> None:
     """Filters, penalties, stop strings and limits give the same text, counts and finish reason as without drafting."""
-    options, prompts = SPECIAL_SETTINGS[setting], all_prompts()[:SPECIAL_PROMPTS]
-    alone = await lab.off(prompts, options)
-    drafted = await generate_all(lab.running.address, prompts, replace(options, method="exact", drafter=drafter))
+    options, prompts = SPECIAL_SETTINGS[setting], SPECIAL_PROMPTS
+    alone, drafted = await lab.off(prompts, options), await lab.drafted(prompts, options, drafter)
     for prompt, one, other in zip(prompts, alone, drafted, strict=True):
         lab.check_same(prompt, options, one, other)
 
 
 async def test_greedy_text_is_what_transformers_says(lab: Lab) -> None:
     """At T = 0 the tokens are those of transformers' own greedy generate, up to near ties shown by teacher forcing."""
-    options, prompts = MAIN_SETTINGS["T=0"], all_prompts()
-    model: torch.nn.Module = lab.target.model
+    options, prompts = MAIN_SETTINGS["T=0"], MODELS.prompts
     ties = 0
     for prompt, ours in zip(prompts, await lab.off(prompts, options), strict=True):
         prompt_ids = lab.tokenizer.encode_prompt(prompt)
-        theirs = _generate(model, prompt_ids)[: len(ours.token_ids)]
+        theirs = _generate(lab, prompt_ids)[: len(ours.token_ids)]
         if tuple(theirs) != ours.token_ids:
             ties += 1
         _check_teacher_forced(lab.target, prompt_ids, ours.token_ids)
@@ -159,9 +162,16 @@ async def test_greedy_text_is_what_transformers_says(lab: Lab) -> None:
 
 
 @torch.inference_mode()
-def _generate(model: torch.nn.Module, prompt_ids: list[int]) -> list[int]:
+def _generate(lab: Lab, prompt_ids: list[int]) -> list[int]:
     ids = torch.tensor([prompt_ids])
-    out = model.generate(ids, max_new_tokens=TOKENS, do_sample=False, attention_mask=torch.ones_like(ids))
+    config = GenerationConfig(
+        max_new_tokens=TOKENS,
+        do_sample=False,
+        repetition_penalty=1.0,  # a checkpoint's own default would fill it in
+        eos_token_id=[token for role in TERMINAL_ROLES for token in lab.tokenizer.vocabulary.ids_of_role(role)],
+    )
+    model: torch.nn.Module = lab.target.model
+    out = model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=config)
     generated: list[int] = out[0, len(prompt_ids) :].tolist()
     return generated
 

@@ -21,7 +21,7 @@ def test_methods_go_by_the_temperature() -> None:
     ("options", "error"),
     [
         (PeersOptions(prompts=0), ConfigError),
-        (PeersOptions(prompts=17), ConfigError),
+        (PeersOptions(prompts=201), ConfigError),
         (PeersOptions(repeats=0), ConfigError),
         (PeersOptions(max_tokens=0), ConfigError),
         (PeersOptions(temperatures=()), ConfigError),

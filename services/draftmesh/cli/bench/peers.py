@@ -38,7 +38,7 @@ from draftmesh.client import AsyncClient
 from draftmesh.coordinator.replicas import ReplicaKind, ReplicaSpec
 from draftmesh.core.errors import ConfigError
 from draftmesh.core.text import TERMINAL_ROLES
-from draftmesh.demo.prompts import DEMO_PROMPT_COUNT, demo_prompts, spread
+from draftmesh.demo.prompts import PROMPT_COUNT, all_prompts, spread
 from draftmesh.inspection.sizes import cost_ratio, model_sizes
 from draftmesh.telemetry.logs import configure_logging
 from draftmesh.tokenization.hub import model_folder
@@ -68,7 +68,7 @@ class PeersOptions:
     Without it: exact at T = 0; tli and auto above."""
 
     prompts: int = 8
-    """Held-out prompts to generate from, 1 to 16."""
+    """Held-out prompts to generate from, 1 to 200."""
 
     max_tokens: int = 64
     """Tokens of each generation at most."""
@@ -104,8 +104,8 @@ class PeersOptions:
         Raises:
             ConfigError, InvalidRequestError: an option makes no sense.
         """
-        if not 1 <= self.prompts <= DEMO_PROMPT_COUNT or min(self.repeats, self.max_tokens) < 1:
-            raise ConfigError(f"prompts must be 1 to {DEMO_PROMPT_COUNT}, repeats and max_tokens at least 1")
+        if not 1 <= self.prompts <= PROMPT_COUNT or min(self.repeats, self.max_tokens) < 1:
+            raise ConfigError(f"prompts must be 1 to {PROMPT_COUNT}, repeats and max_tokens at least 1")
         if not self.temperatures or len(set(self.temperatures)) < len(self.temperatures):
             raise ConfigError("temperatures must be different ones, and at least one")
         if min(self.threads, self.auto_warm_up) < 0:
@@ -219,7 +219,7 @@ def _dtype(models: PairOptions) -> str:
 
 
 def _turn_plan(options: PeersOptions, tokenizer: Tokenizer) -> TurnPlan:
-    prompts = spread(demo_prompts(), options.prompts)
+    prompts = spread(all_prompts(), options.prompts)
     return TurnPlan(
         prompts=tuple(tuple(tokenizer.encode_prompt(prompt)) for prompt in prompts),
         repeats=options.repeats,
