@@ -24,19 +24,17 @@ class KvShape:
 
 @dataclass(frozen=True, slots=True)
 class LayerKv:
-    """Keys and values of one layer, by slot."""
+    """Keys and values of one layer, head by head: each reads what it attends to in one stretch."""
 
-    keys: Tensor  # [slots, kv_heads, key_size]
-    values: Tensor  # [slots, kv_heads, value_size]
-    keys_by_head: Tensor  # [1, kv_heads, slots, key_size], a view
-    values_by_head: Tensor  # [1, kv_heads, slots, value_size], a view
+    keys: Tensor  # [kv_heads, slots, key_size]
+    values: Tensor  # [kv_heads, slots, value_size]
 
     @staticmethod
     def allocate(shape: KvShape, num_slots: int, dtype: torch.dtype, device: torch.device) -> LayerKv:
         """Zeros."""
-        keys = torch.zeros(num_slots, shape.kv_heads, shape.key_size, dtype=dtype, device=device)
-        values = torch.zeros(num_slots, shape.kv_heads, shape.value_size, dtype=dtype, device=device)
-        return LayerKv(keys, values, keys.transpose(0, 1).unsqueeze(0), values.transpose(0, 1).unsqueeze(0))
+        keys = torch.zeros(shape.kv_heads, num_slots, shape.key_size, dtype=dtype, device=device)
+        values = torch.zeros(shape.kv_heads, num_slots, shape.value_size, dtype=dtype, device=device)
+        return LayerKv(keys, values)
 
 
 class KvStorage:

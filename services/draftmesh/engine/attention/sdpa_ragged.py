@@ -46,21 +46,20 @@ class SdpaRagged:
     def _write(self, kv: LayerKv, key: Tensor, value: Tensor) -> None:
         slots = self._metadata.write_slots
         if slots is not None:
-            kv.keys.index_copy_(0, slots, key)
-            kv.values.index_copy_(0, slots, value)
+            kv.keys.index_copy_(1, slots, key.transpose(0, 1))
+            kv.values.index_copy_(1, slots, value.transpose(0, 1))
             return
         span = self._metadata.spans[0]
-        end = span.first_slot + span.kv_length
-        kv.keys[end - span.count : end] = key
-        kv.values[end - span.count : end] = value
+        start = span.first_slot + span.kv_length - span.count
+        kv.keys.narrow(1, start, span.count).copy_(key.transpose(0, 1))
+        kv.values.narrow(1, start, span.count).copy_(value.transpose(0, 1))
 
     def _attend_span(self, kv: LayerKv, span: RowSpan, query: Tensor, options: AttentionOptions) -> Tensor:
         """From the span's queries [span rows, heads, key_size] to [span rows, heads, value_size]."""
         hidden = 0  # leading tokens outside every row's window
         if options.window is not None:
             hidden = max(0, span.kv_length - span.count + 1 - options.window)
-        keys = _read(kv.keys, kv.keys_by_head, span, hidden)
-        values = _read(kv.values, kv.values_by_head, span, hidden)
+        keys, values = _read(kv.keys, span, hidden), _read(kv.values, span, hidden)
         rows, heads, size = query.shape
         by_head = query.transpose(0, 1).unsqueeze(0)
         groups = heads // keys.shape[1]
@@ -88,11 +87,11 @@ class SdpaRagged:
         return mask.masked_fill_(~allowed, float("-inf"))
 
 
-def _read(stored: Tensor, by_head: Tensor, span: RowSpan, hidden: int) -> Tensor:
-    """[1, kv_heads, kv_length - hidden, size], from stored [slots, kv_heads, size] or its view by head."""
+def _read(stored: Tensor, span: RowSpan, hidden: int) -> Tensor:
+    """[1, kv_heads, kv_length - hidden, size], from stored [kv_heads, slots, size]."""
     if span.slots is None:
-        return by_head.narrow(2, span.first_slot + hidden, span.kv_length - hidden)
-    return stored.index_select(0, span.slots[hidden:]).transpose(0, 1).unsqueeze(0)
+        return stored.narrow(1, span.first_slot + hidden, span.kv_length - hidden).unsqueeze(0)
+    return stored.index_select(1, span.slots[hidden:]).unsqueeze(0)
 
 
 def _attention(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, options: AttentionOptions) -> Tensor:
