@@ -61,7 +61,7 @@ def _choose(plain: Sequence[Tensor], packed: Sequence[PackedLinear]) -> LinearLa
 
 def _products(layers: Sequence[Tensor] | Sequence[PackedLinear], rows: int) -> _Way:
     """Multiply with each of them in turn."""
-    x = torch.ones(1, rows, _in_features(layers[0]))
+    x = torch.ones(1, rows, _in_features(layers[0]), dtype=layers[0].dtype)
 
     def run() -> None:
         for layer in layers:

@@ -149,7 +149,21 @@ def test_subclasses_stay_as_they_are() -> None:
     assert type(model[0]) is _Special
 
 
-def test_only_float32_on_a_cpu_is_packed() -> None:
-    """Other formats have their own fast paths."""
+def test_formats_that_onednn_multiplies_here_are_packed() -> None:
+    """Others have their own fast paths, or none."""
     assert can_pack(nn.Linear(8, 8))
-    assert not can_pack(nn.Linear(8, 8, dtype=torch.bfloat16))
+    assert can_pack(nn.Linear(8, 8, dtype=torch.bfloat16)) is torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    assert not can_pack(nn.Linear(8, 8, dtype=torch.float16))
+    assert not can_pack(nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8, dtype=torch.bfloat16)))
+
+
+@pytest.mark.skipif(not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="no bfloat16 products on this machine")
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("rows", [1, 5, 16])
+def test_bfloat16_is_packed_too(rows: int, layout: LinearLayout) -> None:
+    """Values within its rounding."""
+    torch.manual_seed(rows)
+    layer = nn.Linear(48, 80, dtype=torch.bfloat16)
+    x = torch.randn(1, rows, 48, dtype=torch.bfloat16)
+    with torch.inference_mode():
+        torch.testing.assert_close(relaid(layer, layout)(x), layer(x), rtol=2e-2, atol=2e-2)
