@@ -12,9 +12,10 @@ from opentelemetry.trace import Tracer
 
 from draftmesh.coordinator.admission import Admission
 from draftmesh.coordinator.config import CoordinatorConfig
+from draftmesh.coordinator.learning.traffic import temperature_band
 from draftmesh.coordinator.loop.generation import Generation, Instruments, Job
 from draftmesh.coordinator.methods.candidates import Option, candidates
-from draftmesh.coordinator.methods.choice import MethodChoice, Situation, band_of
+from draftmesh.coordinator.methods.choice import MethodChoice, Situation
 from draftmesh.coordinator.pools.pool import DrafterMember, DrafterPool, VerifierPool
 from draftmesh.coordinator.pools.seating import DrafterSeats, VerifierSeats
 from draftmesh.coordinator.requests import (
@@ -180,7 +181,7 @@ class Shard:
             return Option(request.method)
         ready = [member.info for member in self._drafters(request) if member.is_ready and member.info is not None]
         options = candidates(target.info, ready, trusted=self.config.trust_drafters, seeded=request.seed is not None)
-        situation = Situation(target.info.target_digest, band_of(request.sampling.temperature))
+        situation = Situation(target.info.target_digest, temperature_band(request.sampling.temperature))
         return self._choice.choose(situation, options)
 
     def _learn(self, live: LiveSession, generation: Generation) -> None:
@@ -189,7 +190,7 @@ class Shard:
         digest = generation.drafter_digest
         if record.failure or (record.method is not Method.OFF and not digest):
             return
-        situation = Situation(record.target_digest, band_of(record.sampling.temperature))
+        situation = Situation(record.target_digest, temperature_band(record.sampling.temperature))
         self._choice.record(situation, Option(record.method, digest), live.decoded)
 
     def _drafters(self, request: GenerationRequest) -> list[DrafterMember]:

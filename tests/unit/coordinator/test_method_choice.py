@@ -8,8 +8,9 @@ from random import Random
 
 import pytest
 
+from draftmesh.coordinator.learning.traffic import temperature_band
 from draftmesh.coordinator.methods.candidates import Option
-from draftmesh.coordinator.methods.choice import MethodChoice, MethodChoiceConfig, Situation, band_of
+from draftmesh.coordinator.methods.choice import MethodChoice, MethodChoiceConfig, Situation
 from draftmesh.core.errors import ConfigError
 from draftmesh.core.ledger import Decoded
 from draftmesh.core.sampling import Method
@@ -50,11 +51,6 @@ def play(
     return chosen
 
 
-def test_bands_tell_greedy_from_sampled() -> None:
-    """Temperature 0 is a band of its own, and hot texts are not judged by cool ones."""
-    assert [band_of(temperature) for temperature in (0.0, 0.3, 0.7, 1.0, 1.5)] == [0, 1, 2, 3, 4]
-
-
 @pytest.mark.parametrize("best", [OFF, EXACT, TLI])
 def test_the_fastest_is_chosen_after_a_few_trials_of_each(best: Option) -> None:
     """Also ``off``, where drafting is slower; what is far from the best gets little more than its trials and probes."""
@@ -84,7 +80,7 @@ def test_luck_does_not_lead_it_astray(speeds: dict[Option, float]) -> None:
 
 def test_greedy_sessions_keep_to_the_quickest_steps() -> None:
     """At T = 0 the methods accept alike: only the seconds of their steps tell them apart, and luck does not."""
-    greedy, noise = Situation(b"target", band_of(0.0)), Random(5)
+    greedy, noise = Situation(b"target", temperature_band(0.0)), Random(5)
     choice = choice_of(probe_every=1000)
     options = (EXACT, OFF, TLI, TLI_EXACT)
     chosen: Counter[Option] = Counter()

@@ -6,8 +6,9 @@ from random import Random
 
 import pytest
 
+from draftmesh.coordinator.learning.posterior import Estimate
 from draftmesh.coordinator.methods.candidates import Option
-from draftmesh.coordinator.methods.experience import Estimate, Experience, Prior
+from draftmesh.coordinator.methods.experience import Experience, Prior
 from draftmesh.core.ledger import Decoded
 from draftmesh.core.sampling import Method
 

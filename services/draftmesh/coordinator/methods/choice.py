@@ -26,9 +26,6 @@ from draftmesh.core.ledger import Decoded
 from draftmesh.core.ranges import require_at_least, require_not_negative
 from draftmesh.core.sampling import Method
 
-_BANDS = (0.0, 0.5, 0.9, 1.2)
-"""Upper ends of the bands of temperature; above is one more."""
-
 _GREEDY = 0
 """The band of temperature 0."""
 
@@ -83,11 +80,6 @@ class Situation:
     target_digest: bytes
     band: int
     """Of the temperature."""
-
-
-def band_of(temperature: float) -> int:
-    """The band of a temperature; 0 is greedy."""
-    return sum(temperature > end for end in _BANDS)
 
 
 @dataclass(slots=True)
@@ -146,4 +138,4 @@ class MethodChoice:
     def _draw(self, experience: Experience, option: Option) -> float:
         """A speed that the option may have, in tokens per second; 0 if nothing is known."""
         speed = experience.speed(option)
-        return self._random.gauss(speed.mean, speed.deviation) if speed is not None else 0.0
+        return speed.draw(self._random) if speed is not None else 0.0

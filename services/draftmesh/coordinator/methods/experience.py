@@ -3,8 +3,8 @@
 Their quotient is a speed, and the two are known unlike well. Seconds per step hardly differ from session to session.
 Tokens per step depend on what is said: the sessions of one method scatter by a quarter, while the methods of one
 drafter differ by less, since all of them ask whether target and drafter agree. So the tokens per step of a method with
-n sessions are estimated by those of all methods of its drafter, corrected by its own as far as n speaks for them: the
-posterior mean and deviation of a normal prior, Gelman et al., Bayesian Data Analysis (2013), section 2.5.
+n sessions are estimated by those of all methods of its drafter, corrected by its own as far as n speaks for them
+(``learning.posterior``).
 
 The prior knows two things. Greedy methods accept the same tokens, those that the target would say. And above T = 0 the
 ratio methods accept most: rejection sampling is the coupling of two laws that agrees most often, and the noise that
@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from draftmesh.coordinator.learning.posterior import Estimate, Scatter
 from draftmesh.coordinator.methods.candidates import Option
 from draftmesh.core.ledger import Decoded
 from draftmesh.core.sampling import Method
@@ -41,22 +42,13 @@ class Prior:
     """How much more of that the methods have that judge by ratios, as a share."""
 
     @property
-    def sessions(self) -> float:
-        """Sessions of a method that count as much as the prior."""
-        return (self.session_noise / self.method_spread) ** 2
+    def scatter(self) -> Scatter:
+        """Of the tokens per target step of a drafter's methods."""
+        return Scatter(self.session_noise, self.method_spread)
 
     def factor(self, method: Method) -> float:
         """Tokens per step of a method, by those of the keyed ones."""
         return 1.0 + self.ratio_advantage * method.judges_by_ratio
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A speed in tokens per second, and how far off it may be."""
-
-    mean: float
-    deviation: float = 0.0
-    """Standard deviation."""
 
 
 @dataclass(slots=True)
@@ -106,7 +98,7 @@ class Experience:
         known.seconds += decoded.seconds
 
     def speed(self, option: Option) -> Estimate | None:
-        """How fast sessions of this option are; None if none is remembered."""
+        """Tokens per second of sessions of this option; None if none is remembered."""
         known = self._sums.get(option)
         if known is None or not (known.seconds > 0 and known.steps > 0):
             return None
@@ -117,9 +109,7 @@ class Experience:
             doubt = _DOUBT * self._prior.session_noise / math.sqrt(known.sessions)
             return Estimate(own * steps_per_s * max(0.0, 1.0 - doubt))
         expected = self._keyed_tokens_per_step(option.drafter_digest) * self._prior.factor(option.method)
-        weight = known.sessions / (known.sessions + self._prior.sessions)
-        mean = (expected + weight * (own - expected)) * steps_per_s
-        return Estimate(mean, mean * self._prior.method_spread * math.sqrt(1 - weight))
+        return self._prior.scatter.posterior(expected, own, known.sessions).scaled(steps_per_s)
 
     def _keyed_tokens_per_step(self, digest: bytes) -> float:
         """Of a drafter, from all its methods: what those have more that judge by ratios is taken off."""
