@@ -80,12 +80,32 @@ def test_prefix_affinity_forgets_the_oldest() -> None:
     assert scores == [0.0, 1.0, 1.0]
 
 
-def test_power_of_two_never_takes_the_worst_and_spreads_the_rest() -> None:
-    """Of two drawn members the better one is taken: the best most often, the worst never."""
-    scored = [Scored(replace(MEMBER, address=str(rank)), float(rank)) for rank in range(4)]
+IN_USE = replace(MEMBER, load=LoadReport(active_sessions=1, max_sessions=4))
+
+
+def picks(scores: Sequence[float], member: Candidate, count: int = 600) -> Counter[str]:
+    """How often each of some members was taken, by its place."""
+    scored = [Scored(replace(member, address=str(place)), score) for place, score in enumerate(scores)]
     picker = PowerOfTwo(Random(5))
-    taken = Counter(picker.pick(scored).address for _ in range(600))
+    return Counter(picker.pick(scored).address for _ in range(count))
+
+
+def test_of_an_idle_pool_the_best_is_taken() -> None:
+    """There is no crowd to keep away from; equals take turns by chance."""
+    assert picks([1.0, 0.99, 0.98], MEMBER) == {"0": 600}
+    assert min(picks([1.0, 1.0, 1.0, 0.9], MEMBER).values()) > 150
+
+
+def test_under_load_the_better_one_of_two_is_taken() -> None:
+    """Of members nearly alike the best has the most sessions, the worst none, and the rest share."""
+    taken = picks([0.97, 0.98, 0.99, 1.0], IN_USE)
     assert [address for address, _ in taken.most_common()] == ["3", "2", "1"]
+    assert taken["3"] < 400
+
+
+def test_under_load_what_is_clearly_worse_is_not_drawn() -> None:
+    """However many of them there are: two drawn from all would mostly be two of those."""
+    assert picks([1.0, *[0.6] * 20], IN_USE) == {"0": 600}
 
 
 def test_a_profile_clamps_scores_and_adds_them_by_weight() -> None:
