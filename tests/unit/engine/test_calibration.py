@@ -19,7 +19,7 @@ def test_cost_curve_begins_with_a_few_sizes() -> None:
     """Those of one session's rounds; each has its own measured duration, that of its fastest run."""
     engine, runner = fake_engine(token_budget=64)
     durations_s = [9.0, 1.0, 8.0, 2.0, 9.0, 9.0, 5.0, 4.0, 3.0, 6.0, 5.0, 4.0, 8.0, 5.0, 6.0]
-    times = itertools.chain.from_iterable((0.0, duration) for duration in durations_s)
+    times = itertools.chain.from_iterable((0.0, 0.0, duration, duration) for duration in durations_s)
     engine._clock = lambda: next(times)
     calibrate(engine, TABLE)
     sizes = (1, 2, 4, 8, 16)
