@@ -114,6 +114,11 @@ def job_of(
     )
 
 
+def make_instruments() -> Instruments:
+    """On the loop's clock, with random numbers of a seed, and metrics that nobody reads."""
+    return Instruments(FakeClock(), Random(0), NoOpTracer(), CoordinatorMetrics.create(NoOpMeter("test")))
+
+
 def make_generation(
     job: Job,
     verifiers: SeatSource[Verifier],
@@ -122,7 +127,6 @@ def make_generation(
     config: GenerationConfig | None = None,
 ) -> Generation:
     """A generation with real translation and fake services."""
-    instruments = Instruments(FakeClock(), Random(0), NoOpTracer(), CoordinatorMetrics.create(NoOpMeter("test")))
     return Generation(
         job,
         table=tiny_tokenizer().vocabulary,
@@ -131,7 +135,7 @@ def make_generation(
         drafters=drafters,
         output=output,
         config=config or GenerationConfig(),
-        instruments=instruments,
+        instruments=make_instruments(),
     )
 
 

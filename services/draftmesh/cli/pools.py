@@ -20,7 +20,17 @@ def pools(*, address: AddressOption = DEFAULT_ADDRESS) -> None:
 
 def _table(members: Sequence[PoolMember]) -> Table:
     table = Table(box=None, header_style="bold")
-    for column in ("pool", "model", "address", "ready", "trusted", "sessions", "acceptance", "tokens"):
+    for column in (
+        "pool",
+        "model",
+        "address",
+        "ready",
+        "trusted",
+        "sessions",
+        "acceptance",
+        "accepted-bytes/s",
+        "tokens",
+    ):
         table.add_column(column, no_wrap=True)
     for member in members:
         ledger = member.ledger
@@ -32,6 +42,7 @@ def _table(members: Sequence[PoolMember]) -> Table:
             "yes" if member.trusted else "no",
             f"{member.load.active_sessions}/{member.load.max_sessions}",
             f"{ledger.acceptance_rate:.2f}" if ledger.drafted_tokens else "",
+            f"{ledger.accepted_bytes_per_second:.0f}" if ledger.elapsed_ms else "",
             str(ledger.committed_tokens),
         )
     return table

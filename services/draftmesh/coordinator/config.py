@@ -8,6 +8,7 @@ from draftmesh.coordinator.admission import AdmissionConfig
 from draftmesh.coordinator.backoff import BackoffConfig
 from draftmesh.coordinator.loop.generation import GenerationConfig
 from draftmesh.coordinator.methods.choice import MethodChoiceConfig
+from draftmesh.coordinator.routing.config import RoutingConfig
 from draftmesh.coordinator.sessions.store import MemoryStoreConfig
 from draftmesh.core.errors import ConfigError
 from draftmesh.core.ranges import require_not_negative, require_positive
@@ -63,6 +64,7 @@ class CoordinatorConfig:
     admission: AdmissionConfig = field(default_factory=AdmissionConfig)
     generation: GenerationConfig = field(default_factory=GenerationConfig)
     method_choice: MethodChoiceConfig = field(default_factory=MethodChoiceConfig)
+    routing: RoutingConfig = field(default_factory=RoutingConfig)
     memory_store: MemoryStoreConfig = field(default_factory=MemoryStoreConfig)
 
     def validate(self) -> None:
@@ -81,6 +83,7 @@ class CoordinatorConfig:
         require_positive(self, "generation.proposals.support", "generation.proposals.psi_cap_bytes")
         self.generation.draft_length.validate()
         self.method_choice.validate()
+        self.routing.validate()
         self._check_addresses()
 
     def _check_addresses(self) -> None:

@@ -12,12 +12,13 @@ from opentelemetry.trace import Tracer
 
 from draftmesh.coordinator.admission import Admission
 from draftmesh.coordinator.config import CoordinatorConfig
-from draftmesh.coordinator.learning.traffic import temperature_band
+from draftmesh.coordinator.learning.traffic import temperature_band, traffic_of
 from draftmesh.coordinator.loop.generation import Generation, Instruments, Job
 from draftmesh.coordinator.methods.candidates import Option, candidates
 from draftmesh.coordinator.methods.choice import MethodChoice, Situation
+from draftmesh.coordinator.pools.drafter_seating import DrafterRouting, DrafterSeats
 from draftmesh.coordinator.pools.pool import DrafterMember, DrafterPool, VerifierPool
-from draftmesh.coordinator.pools.seating import DrafterSeats, VerifierSeats
+from draftmesh.coordinator.pools.seating import VerifierSeats
 from draftmesh.coordinator.requests import (
     GenerationRequest,
     Prompt,
@@ -27,7 +28,7 @@ from draftmesh.coordinator.requests import (
     stop_conditions,
 )
 from draftmesh.coordinator.routing.candidate import Wish
-from draftmesh.coordinator.routing.profile import drafter_profile, verifier_profile
+from draftmesh.coordinator.routing.profile import verifier_profile
 from draftmesh.coordinator.routing.scorers import PrefixAffinity
 from draftmesh.coordinator.sessions.ids import new_session_id
 from draftmesh.coordinator.sessions.live import LiveSession
@@ -77,7 +78,8 @@ class Shard:
         self._affinity = PrefixAffinity()
         pools.verifiers.on_left = self._affinity.forget
         self._verifier_profile = verifier_profile(self._affinity, random)
-        self._drafter_profile = drafter_profile(random)
+        self._drafter_routing = DrafterRouting.create(config.routing, self._instruments)
+        pools.drafters.on_left = self._drafter_routing.rates.forget
         self._live: dict[str, LiveSession] = {}
 
     @asynccontextmanager
@@ -152,14 +154,6 @@ class Shard:
         """The job, and where its drafters come from."""
         num_draft_tokens = draft_tokens(request, self.config)
         option = self._option(request, target) if num_draft_tokens or request.method is not Method.AUTO else _OFF
-        wish = Wish(
-            option.method,
-            target.info.target_digest,
-            name=request.drafter,
-            vocabulary_digest=target.info.vocabulary_digest,
-            preferred_digest=option.drafter_digest or None,
-        )
-        drafters = DrafterSeats(self.pools.drafters, self._drafter_profile, wish)
         job = Job(
             session_id=new_session_id(self.config.shard),
             session_epoch=1,
@@ -173,7 +167,7 @@ class Shard:
             target_digest=target.info.target_digest,
             vocabulary_digest=target.info.vocabulary_digest,
         )
-        return job, drafters
+        return job, self._drafter_seats(request, job, option)
 
     def _option(self, request: GenerationRequest, target: Target) -> Option:
         """The method of a session, chosen here if the client leaves it open."""
@@ -197,6 +191,18 @@ class Shard:
         """Those that the request allows."""
         members, name = self.pools.drafters.members, request.drafter
         return [member for member in members if not name or (member.info is not None and member.info.name == name)]
+
+    def _drafter_seats(self, request: GenerationRequest, job: Job, option: Option) -> DrafterSeats:
+        wish = Wish(
+            job.method,
+            job.target_digest,
+            name=request.drafter,
+            vocabulary_digest=job.vocabulary_digest,
+            preferred_digest=option.drafter_digest or None,
+        )
+        temperature, prompt_tokens = job.sampling.temperature, len(job.prompt_ids)
+        traffic = traffic_of(job.target_digest, job.method, temperature=temperature, prompt_tokens=prompt_tokens)
+        return DrafterSeats(self.pools.drafters, self._drafter_routing, wish, traffic)
 
     def _verifier_seats(self, job: Job) -> VerifierSeats:
         wish = Wish(

@@ -59,6 +59,16 @@ class Ledger:
         return self.committed_bytes / self.target_steps if self.target_steps else 0.0
 
     @property
+    def accepted_bytes(self) -> float:
+        """Bytes of the accepted tokens, taken for as long as committed ones are in the mean."""
+        return self.committed_bytes * self.accepted_tokens / self.committed_tokens if self.committed_tokens else 0.0
+
+    @property
+    def accepted_bytes_per_second(self) -> float:
+        """Accepted bytes per second of elapsed time."""
+        return 1e3 * self.accepted_bytes / self.elapsed_ms if self.elapsed_ms else 0.0
+
+    @property
     def tokens_per_second(self) -> float:
         """Committed tokens per second of elapsed time."""
         return 1e3 * self.committed_tokens / self.elapsed_ms if self.elapsed_ms else 0.0

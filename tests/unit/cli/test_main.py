@@ -153,8 +153,10 @@ async def test_a_prompt_is_read_from_standard_input_as_it_is(tmp_path: Path) -> 
 
 
 async def test_pools_prints_a_row_a_member(tmp_path: Path) -> None:
-    """Address, readiness and acceptance of every member are shown."""
-    books = coordinator_pb2.Ledger(drafted_tokens=4, accepted_tokens=3, committed_tokens=17)
+    """Address, readiness and acceptance of every member are shown, and what its drafts won: 3 / 17 of 51 B in 0.5 s."""
+    books = coordinator_pb2.Ledger(
+        drafted_tokens=4, accepted_tokens=3, committed_tokens=17, committed_bytes=51, elapsed_ms=500.0
+    )
     member = coordinator_pb2.PoolMember(
         kind=coordinator_pb2.POOL_KIND_DRAFTER, address="host:1", model="small", ready=True, ledger=books
     )
@@ -162,6 +164,6 @@ async def test_pools_prints_a_row_a_member(tmp_path: Path) -> None:
         done = await draftmesh("pools", "--address", address, cwd=tmp_path)
     assert done.code == 0
     assert [line.split() for line in done.out.splitlines()] == [
-        ["pool", "model", "address", "ready", "trusted", "sessions", "acceptance", "tokens"],
-        ["drafter", "small", "host:1", "yes", "no", "0/0", "0.75", "17"],
+        ["pool", "model", "address", "ready", "trusted", "sessions", "acceptance", "accepted-bytes/s", "tokens"],
+        ["drafter", "small", "host:1", "yes", "no", "0/0", "0.75", "18", "17"],
     ]

@@ -17,6 +17,8 @@ from draftmesh.coordinator.loop.generation import GenerationConfig
 from draftmesh.coordinator.loop.silence import SilenceConfig
 from draftmesh.coordinator.methods.choice import MethodChoiceConfig
 from draftmesh.coordinator.openings import ProposalConfig
+from draftmesh.coordinator.routing.config import RoutingConfig
+from draftmesh.coordinator.routing.rates import RatesConfig
 from draftmesh.core.errors import ConfigError
 
 CONFIG = CoordinatorConfig(drafters=("a:1",), verifiers=("b:2",), peers=("c:3", "d:4"), shard=1)
@@ -41,6 +43,7 @@ def test_a_sound_configuration_passes() -> None:
         ({"listen": "50051"}, "listen"),
         ({"own_listen": "host:x"}, "own_listen"),
         ({"method_choice": MethodChoiceConfig(trials=0)}, "trials"),
+        ({"routing": RoutingConfig(rates=RatesConfig(forgetting=0.0))}, "forgetting"),
         ({"generation": GenerationConfig(proposals=ProposalConfig(support=0))}, "support"),
         ({"generation": GenerationConfig(feed=FeedConfig(bond_patience_ms=0.0))}, "bond_patience_ms"),
         ({"generation": GenerationConfig(failover=FailoverConfig(silence=SilenceConfig(steps=0.0)))}, "silence.steps"),

@@ -6,15 +6,19 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from random import Random
 
+from draftmesh.coordinator.pools.drafter_seating import DrafterRouting, DrafterSeats
 from draftmesh.coordinator.pools.pool import DrafterPool, VerifierPool
-from draftmesh.coordinator.pools.seating import DrafterSeats, VerifierSeats
+from draftmesh.coordinator.pools.seating import VerifierSeats
 from draftmesh.coordinator.routing.candidate import Wish
-from draftmesh.coordinator.routing.profile import drafter_profile, verifier_profile
+from draftmesh.coordinator.routing.config import RoutingConfig
+from draftmesh.coordinator.routing.profile import verifier_profile
 from draftmesh.coordinator.routing.scorers import PrefixAffinity
 from draftmesh.core.endpoint import DrafterInfo, LoadReport
 from draftmesh.core.ledger import Ledger
 from draftmesh.core.sampling import Method
 from tests.helpers.coordinator_bench import fake_drafter, fake_verifier, pool_of
+from tests.helpers.generation_bench import make_instruments
+from tests.helpers.simulated_drafters import TRAFFIC
 from tests.helpers.virtual_time import run_virtual
 
 WISH = Wish(Method.EXACT, b"target")
@@ -23,7 +27,7 @@ READY, DRAINING = LoadReport(max_sessions=2), LoadReport(draining=True, max_sess
 
 def drafter_seats(pool: DrafterPool, wish: Wish = WISH) -> DrafterSeats:
     """Seats for one session."""
-    return DrafterSeats(pool, drafter_profile(Random(0)), wish)
+    return DrafterSeats(pool, DrafterRouting.create(RoutingConfig(), make_instruments()), wish, TRAFFIC)
 
 
 def verifier_seats(pool: VerifierPool, wish: Wish = WISH) -> VerifierSeats:
@@ -126,18 +130,6 @@ async def test_books_are_kept_by_pair() -> None:
         other.record(Ledger(rounds=3))
         member = pool.members[0]
         assert (member.ledger.rounds, member.pair(b"target").rounds, member.pair(b"other").rounds) == (5, 2, 3)
-
-
-@in_virtual_time
-async def test_the_drafter_that_did_best_is_preferred() -> None:
-    """Committed bytes per second with this target decide between drafters of equal load."""
-    pool = pool_of(a=fake_drafter(), b=fake_drafter())
-    async with pool.open(["a", "b"]):
-        await asyncio.sleep(1)
-        for member, rate in zip(pool.members, (10, 1000), strict=True):
-            member.record(Ledger(committed_bytes=rate, elapsed_ms=1000.0), b"target")
-        seats = drafter_seats(pool)
-        assert {(await seats.acquire()).address for _ in range(20)} == {"b"}
 
 
 @in_virtual_time

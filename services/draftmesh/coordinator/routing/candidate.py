@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from draftmesh.coordinator.learning.posterior import Estimate
 from draftmesh.core.endpoint import LoadReport
 from draftmesh.core.sampling import Method
 
@@ -52,8 +53,8 @@ class Candidate:
     """Sessions that this shard has there; its last report may not know them yet."""
 
     vocabulary_digest: bytes = b""
-    bytes_per_s: float | None = None
-    """Committed bytes per second of past sessions with this target; None: it is not known yet."""
+    rate: Estimate | None = None
+    """Drafters: bytes accepted per second in sessions of this kind; None: nothing is known."""
 
     @property
     def sessions(self) -> int:

@@ -10,7 +10,7 @@ from typing import Protocol
 from draftmesh.coordinator.routing import filters
 from draftmesh.coordinator.routing.candidate import Candidate, Wish
 from draftmesh.coordinator.routing.pickers import PowerOfTwo, Scored
-from draftmesh.coordinator.routing.scorers import FreeCache, FreeSlots, Goodput, PrefixAffinity, ShortQueue
+from draftmesh.coordinator.routing.scorers import AcceptedBytes, FreeCache, FreeSlots, PrefixAffinity, ShortQueue
 
 Filter = Callable[[Candidate, Wish], bool]
 
@@ -79,7 +79,7 @@ def verifier_profile(affinity: PrefixAffinity, random: Random) -> Profile:
 
 
 def drafter_profile(random: Random) -> Profile:
-    """Drafters: what they have achieved with this target, then free slots."""
+    """Drafters: what they are worth to sessions of this kind, then free slots."""
     return Profile(
         filters=(
             filters.offers_method,
@@ -89,6 +89,6 @@ def drafter_profile(random: Random) -> Profile:
             filters.has_free_slot,
             filters.is_allowed,
         ),
-        scorers=(Weighted(Goodput(), 2.0), Weighted(FreeSlots(), 1.0), Weighted(ShortQueue(), 0.5)),
+        scorers=(Weighted(AcceptedBytes(random), 2.0), Weighted(FreeSlots(), 1.0), Weighted(ShortQueue(), 0.5)),
         picker=PowerOfTwo(random),
     )

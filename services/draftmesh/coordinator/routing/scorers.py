@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from random import Random
 
+from draftmesh.coordinator.learning.posterior import Estimate
 from draftmesh.coordinator.routing.candidate import Candidate, Wish
 
 
@@ -36,18 +38,26 @@ class FreeCache:
         return [load.kv_blocks_free / load.kv_blocks_total if load.kv_blocks_total else 1.0 for load in loads]
 
 
-class Goodput:
-    """Quality: committed bytes per second of past sessions with this target, relative to the best drafter.
+class AcceptedBytes:
+    """Quality: what drafts win a second, relative to the best drafter.
 
-    A drafter that has not been tried yet counts as the best, so that it gets its chance.
+    Each rate is drawn from what is believed of it, so a drafter gets sessions as often as it may be the best. One of
+    which nothing is known counts as the best.
     """
 
+    def __init__(self, random: Random) -> None:
+        """Draw with ``random``."""
+        self._random = random
+
     def scores(self, candidates: Sequence[Candidate], wish: Wish) -> list[float]:
-        """Share of the best rate."""
+        """Share of the best rate that was drawn."""
         del wish
-        rates = [candidate.bytes_per_s for candidate in candidates]
+        rates = [self._draw(candidate.rate) for candidate in candidates]
         best = max((rate for rate in rates if rate is not None), default=0.0)
-        return [1.0 if rate is None or best == 0.0 else rate / best for rate in rates]
+        return [1.0 if rate is None else rate / best if best > 0.0 else 0.0 for rate in rates]
+
+    def _draw(self, rate: Estimate | None) -> float | None:
+        return None if rate is None else max(0.0, rate.draw(self._random))
 
 
 class PrefixAffinity:
