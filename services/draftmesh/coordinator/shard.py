@@ -90,7 +90,7 @@ class Shard:
             DraftmeshError: the request is wrong, or cannot be served now.
         """
         async with self._admission.slot():
-            live, generation = await self._prepare(request)
+            live, generation, drafters = await self._prepare(request)
             self._live[live.record.session_id] = live
             try:
                 with self._instruments.tracer.start_as_current_span(
@@ -102,7 +102,7 @@ class Shard:
             finally:
                 await live.cancel()
                 del self._live[live.record.session_id]
-                self._learn(live, generation)
+                self._learn(live, generation, drafters)
 
     def find_live(self, session_id: str) -> LiveSession | None:
         """The session, if it runs in this shard."""
@@ -128,7 +128,7 @@ class Shard:
             await asyncio.gather(*(live.ended() for live in tuple(self._live.values())))
             await asyncio.sleep(0)  # lets their readers leave
 
-    async def _prepare(self, request: GenerationRequest) -> tuple[LiveSession, Generation]:
+    async def _prepare(self, request: GenerationRequest) -> tuple[LiveSession, Generation, DrafterSeats]:
         target = await self._targets.find(request.model)
         self._check_drafter_name(request)
         known = [member.info for member in self._drafters(request) if member.info is not None]
@@ -148,7 +148,7 @@ class Shard:
             config=self.config.generation,
             instruments=self._instruments,
         )
-        return live, generation
+        return live, generation, drafters
 
     def _make_job(self, request: GenerationRequest, target: Target, prompt: Prompt) -> tuple[Job, DrafterSeats]:
         """The job, and where its drafters come from."""
@@ -178,11 +178,11 @@ class Shard:
         situation = Situation(target.info.target_digest, temperature_band(request.sampling.temperature))
         return self._choice.choose(situation, options)
 
-    def _learn(self, live: LiveSession, generation: Generation) -> None:
-        """What a session has achieved, for those whose method is chosen here."""
+    def _learn(self, live: LiveSession, generation: Generation, drafters: DrafterSeats) -> None:
+        """What a session has achieved, for those whose method is chosen here; with two models it tells of neither."""
         record = live.record
         digest = generation.drafter_digest
-        if record.failure or (record.method is not Method.OFF and not digest):
+        if record.failure or len(drafters.served) > 1 or (record.method is not Method.OFF and not digest):
             return
         situation = Situation(record.target_digest, temperature_band(record.sampling.temperature))
         self._choice.record(situation, Option(record.method, digest), live.decoded)

@@ -185,6 +185,9 @@ class CoordinatorMetrics:
     drafter_failures: Counter
     """Drafter streams that ended in mid-session."""
 
+    drafter_moves: Counter
+    """Sessions that have left a drafter for a better one, each time."""
+
     draft_wait: Histogram
     """What a round waited for a draft."""
 
@@ -220,6 +223,9 @@ class CoordinatorMetrics:
             wasted_bytes=_wasted_bytes(meter),
             drafter_failures=meter.create_counter(
                 "draftmesh.drafter_failures", "{stream}", "Drafter streams that ended in mid-session"
+            ),
+            drafter_moves=meter.create_counter(
+                "draftmesh.drafter_moves", "{move}", "Moves of sessions to better drafters"
             ),
             draft_wait=_seconds(meter, "draftmesh.draft_wait", "Wait of a round for a draft", WAIT_BUCKETS_S),
             verify_wait=_verify_wait(meter),

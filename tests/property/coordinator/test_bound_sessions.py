@@ -14,10 +14,10 @@ from draftmesh.coordinator.loop.failover import FailoverConfig
 from draftmesh.coordinator.loop.generation import GenerationConfig
 from draftmesh.core.draft import Block, Evaluated
 from draftmesh.core.errors import ExhaustedError, UnavailableError
-from draftmesh.core.evidence import PsiEvidence, check_evidence
+from draftmesh.core.evidence import PsiEvidence
 from draftmesh.core.sampling import Method, NoiseKey, StopConditions
-from draftmesh.core.verify import VerifyRound
 from draftmesh.decoding.streams import Stream, stream_key
+from tests.helpers.bound_rounds import bases_told, check_blocks
 from tests.helpers.generation_bench import PROSE, Recorder, job_of, make_generation, tiny_tokenizer
 from tests.helpers.peers.id_drafters import FakeIdDrafter, conditional_psi
 from tests.helpers.peers.seats import FakeSeat, FakeSeats
@@ -69,24 +69,6 @@ def generate(
     return output
 
 
-def check_blocks(rounds: Sequence[VerifyRound], max_tokens: int, draft_tokens: int) -> None:
-    """Every block is whole but for what max_tokens cuts, and one base has one block."""
-    blocks: dict[int, tuple[tuple[int, ...], object]] = {}
-    for request in rounds:
-        if request.evidence is None:
-            continue
-        check_evidence(Method.SLRS, request.draft_ids, request.evidence, len(TABLE))
-        assert isinstance(request.evidence, PsiEvidence)
-        assert request.evidence.values == pytest.approx([conditional_psi(token) for token in request.draft_ids])
-        assert request.free_run == 0
-        room = min(draft_tokens, max_tokens - request.base.length - 1)
-        ends = bool(request.draft_ids) and request.draft_ids[-1] in TABLE.terminal_ids
-        assert len(request.draft_ids) == room or request.evidence.missing_next or ends
-        assert len(request.draft_ids) < room or not request.evidence.missing_next
-        known = blocks.setdefault(request.base.length, (request.draft_ids, request.evidence))
-        assert known == (request.draft_ids, request.evidence)
-
-
 def check_psi(target: FakeVerifier) -> None:
     """Every question was answered with ψ given the accepted tokens."""
     for _, _, ids, psi in target.psi:
@@ -133,18 +115,6 @@ def test_a_base_that_a_drafter_knows_ends_with_its_block(
     for target in targets:
         check_psi(target)
     assert [peer.num_open for peer in peers] + [target.num_open for target in targets] == [0] * len([*peers, *targets])
-
-
-def bases_told(peer: FakeIdDrafter) -> list[int]:
-    """Committed tokens, each time that the drafter was told of a base."""
-    told: list[int] = []
-    for request, stream in zip(peer.opened, peer.streams, strict=True):
-        tokens = request.committed_tokens
-        told.append(tokens)
-        for commit in stream.commits:
-            tokens += len(commit.items)
-            told.append(tokens)
-    return told
 
 
 def test_no_free_run_where_a_drafter_is_at_work() -> None:

@@ -18,6 +18,7 @@ from draftmesh.coordinator.loop.silence import SilenceConfig
 from draftmesh.coordinator.methods.choice import MethodChoiceConfig
 from draftmesh.coordinator.openings import ProposalConfig
 from draftmesh.coordinator.routing.config import RoutingConfig
+from draftmesh.coordinator.routing.moving import MovingConfig
 from draftmesh.coordinator.routing.rates import RatesConfig
 from draftmesh.core.errors import ConfigError
 
@@ -44,6 +45,8 @@ def test_a_sound_configuration_passes() -> None:
         ({"own_listen": "host:x"}, "own_listen"),
         ({"method_choice": MethodChoiceConfig(trials=0)}, "trials"),
         ({"routing": RoutingConfig(rates=RatesConfig(forgetting=0.0))}, "forgetting"),
+        ({"routing": RoutingConfig(moving=MovingConfig(check_ms=0.0))}, "check_ms"),
+        ({"routing": RoutingConfig(moving=MovingConfig(margin=-0.1))}, "margin"),
         ({"generation": GenerationConfig(proposals=ProposalConfig(support=0))}, "support"),
         ({"generation": GenerationConfig(feed=FeedConfig(bond_patience_ms=0.0))}, "bond_patience_ms"),
         ({"generation": GenerationConfig(failover=FailoverConfig(silence=SilenceConfig(steps=0.0)))}, "silence.steps"),

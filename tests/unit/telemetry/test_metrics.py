@@ -104,6 +104,7 @@ def test_a_coordinators_instruments() -> None:
         "draftmesh.free_run_tokens": "{token}",
         "draftmesh.wasted_bytes": "By",
         "draftmesh.drafter_failures": "{stream}",
+        "draftmesh.drafter_moves": "{move}",
         "draftmesh.draft_wait": "s",
         "draftmesh.verify_wait": "s",
         "gen_ai.server.time_to_first_token": "s",

@@ -38,6 +38,7 @@ class BoundFeed(DraftFeed):
         self._bond = Bond(stage.wake, instruments.clock)
         self._questions = PsiQuestions()
         self._leaving = asyncio.Event()
+        self._is_retired = False
 
     @property
     def bond(self) -> Bond:
@@ -55,9 +56,9 @@ class BoundFeed(DraftFeed):
         return self._questions.is_waiting
 
     def settle(self, ids: Sequence[int], items: Sequence[Item]) -> None:
-        """The target has committed this: between two blocks is the only time to leave a drafter that drains."""
+        """The target has committed this: between two blocks is the only time to leave a drafter."""
         self._questions.clear()
-        if self._seat is not None and self._seat.is_draining:
+        if self._seat is not None and (self._is_retired or self._seat.is_draining):
             self._leaving.set()
         self._bond.settled(at_work=self._seat is not None and not self._leaving.is_set())
         super().settle(ids, items)
@@ -104,6 +105,7 @@ class BoundFeed(DraftFeed):
 
     def _begin(self) -> None:
         self._leaving.clear()
+        self._is_retired = False
         self._questions.restart()
 
     def _tell(self, seat: Seat[Drafter]) -> None:
@@ -124,8 +126,13 @@ class BoundFeed(DraftFeed):
             self._bond.touch()
         return is_of_use
 
-    async def _until_left(self, seat: Seat[Drafter]) -> None:  # noqa: ARG002
-        await race(self._leaving.wait(), self._watch_debts())
+    async def _until_left(self, seat: Seat[Drafter]) -> None:
+        await race(self._until_leaving(seat), self._watch_debts())
+
+    async def _until_leaving(self, seat: Seat[Drafter]) -> None:
+        await unless(self._leaving.wait(), seat.retired())
+        self._is_retired = True
+        await self._leaving.wait()
 
     async def _watch_debts(self) -> None:
         opened_s = self._clock.monotonic()

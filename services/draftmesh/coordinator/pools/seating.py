@@ -73,7 +73,7 @@ class PoolSeat(Generic[PeerT, InfoT]):
         return self.is_draining and self._source.has_candidates
 
     async def retired(self) -> None:
-        """Returns when :attr:`should_move` has become true."""
+        """Returns when the session had better go elsewhere: here, when it :attr:`should_move`."""
         while not self.should_move:
             await self._source.pool.changed.wait()
 

@@ -57,7 +57,7 @@ class Seat(Protocol, Generic[PeerT_co]):
         """Whether the member drains and another one could take the session."""
 
     async def retired(self) -> None:
-        """Returns when :attr:`should_move` has become true."""
+        """Returns when the session had better go elsewhere: it :attr:`should_move`, or its drafter is outdone."""
 
 
 class SeatSource(Protocol, Generic[PeerT_co]):
