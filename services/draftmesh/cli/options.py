@@ -48,7 +48,10 @@ class PairOptions:
     """torch device of the drafters."""
 
     quantization: QuantizationName | None = None
-    """Quantise the target's weights while loading; needs the named library."""
+    """Quantise the target's weights while loading, which makes another target of it; int8 is for a CPU."""
+
+    drafter_quantization: QuantizationName | None = None
+    """Quantise the drafters' weights while loading: there is less to read for each token, and no text changes."""
 
     verifier_threads: int = 0
     """CPU threads of a verifier; 0 takes all cores."""

@@ -98,6 +98,7 @@ def _drafter_config(drafter: str, models: ModelOptions, pools: PoolOptions) -> D
         dtype=models.dtype,
         device=models.drafter_device,
         threads=models.drafter_threads,
+        quantization=models.drafter_quantization,
         max_sequences=pools.max_sessions,
     )
     return DrafterConfig(engine=engine, name=_public_name(drafter), listen=listen, max_sessions=pools.max_sessions)

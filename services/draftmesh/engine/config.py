@@ -9,7 +9,7 @@ from draftmesh.core.errors import ConfigError
 from draftmesh.core.ranges import require_at_least
 
 DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
-QuantizationName = Literal["bitsandbytes-8bit", "bitsandbytes-4bit"]
+QuantizationName = Literal["int8", "bitsandbytes-8bit", "bitsandbytes-4bit"]
 
 _CPU_STEP_ROWS = 64
 _DEVICE_STEP_ROWS = 1024
@@ -32,7 +32,10 @@ class EngineConfig:
     """CPU threads of the engine's forward; 0 leaves torch's default."""
 
     quantization: QuantizationName | None = None
-    """Quantise the weights while loading; needs a CUDA device and the named library."""
+    """Quantise the weights while loading, which makes another model of them; None leaves them as they are.
+
+    ``int8`` is our own and for a CPU; the others need a CUDA device and the named library.
+    """
 
     block_size_tokens: int = 16
     """Tokens in a KV block: the unit of allocation and of prefix sharing."""
@@ -70,14 +73,21 @@ class EngineConfig:
             raise ConfigError(f"dtype must be one of {', '.join(get_args(DtypeName))}, got {self.dtype}")
         if self.quantization is not None and self.quantization not in get_args(QuantizationName):
             raise ConfigError(f"quantization must be one of {', '.join(get_args(QuantizationName))}")
+        if self.quantization == "int8" and self.device_type != "cpu":
+            raise ConfigError("quantization int8 needs the device cpu")
         require_at_least(0, self, "threads", "max_context_tokens", "token_budget_tokens")
         require_at_least(1, self, "block_size_tokens", "max_sequences")
         require_at_least(2 * self.block_size_tokens, self, "kv_cache_tokens")
 
     @property
+    def device_type(self) -> str:
+        """``device`` without its number."""
+        return self.device.partition(":")[0]
+
+    @property
     def step_rows(self) -> int:
         """Rows of one step at most: ``token_budget_tokens``, or what 0 stands for."""
-        chosen = _CPU_STEP_ROWS if self.device.partition(":")[0] == "cpu" else _DEVICE_STEP_ROWS
+        chosen = _CPU_STEP_ROWS if self.device_type == "cpu" else _DEVICE_STEP_ROWS
         return self.token_budget_tokens or chosen
 
     @property

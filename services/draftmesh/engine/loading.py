@@ -26,6 +26,7 @@ from draftmesh.engine.decoders.decoder import Decoder
 from draftmesh.engine.decoders.families import can_fuse
 from draftmesh.engine.decoders.fused import FusedDecoder, strip
 from draftmesh.engine.decoders.transformers_decoder import TransformersDecoder
+from draftmesh.engine.int8_linear import quantize_linear_layers
 from draftmesh.engine.kv_storage import KvShape
 from draftmesh.engine.linear_choice import measured_layout
 from draftmesh.engine.packed_linear import PackingReport, can_pack, pack_linear_layers
@@ -140,7 +141,7 @@ def prepare_model(model: PreTrainedModel, config: EngineConfig) -> PreparedModel
     context = context_tokens(model.config, config.max_context_tokens)
     parameters, vocab_rows = model.num_parameters(), int(model.config.get_text_config().vocab_size)
     register_attention()
-    if config.quantization is None:
+    if not _is_foreign(config):
         model.to(device=_device(config), dtype=_dtype(config) or model.dtype)
     model.eval().requires_grad_(requires_grad=False)
     model.set_attn_implementation(ATTENTION_NAME)
@@ -148,8 +149,10 @@ def prepare_model(model: PreTrainedModel, config: EngineConfig) -> PreparedModel
         shapes = probe_layers(model)
         proof = Proof.of(model, context)
         decoder, layers = _decoder(model, config, context, shapes, proof)
-        packing = _pack(layers, config)
-        difference = proof.require(decoder, shapes)
+        if config.quantization == "int8":
+            proof.require(decoder, shapes)  # strictly, before its values change
+        packing = _repack(layers, config)
+        difference = proof.require(decoder, shapes, quantized=config.quantization == "int8")
     return PreparedModel(decoder, shapes, parameters, vocab_rows, context, packing, difference)
 
 
@@ -169,10 +172,17 @@ def _decoder(
     return fused, fused
 
 
-def _pack(layers: nn.Module, config: EngineConfig) -> PackingReport:
+def _repack(layers: nn.Module, config: EngineConfig) -> PackingReport:
+    if config.quantization == "int8":
+        return quantize_linear_layers(layers)
     if config.packed_linear and can_pack(layers):
         return pack_linear_layers(layers, measured_layout)
     return PackingReport(0, 0, 0)
+
+
+def _is_foreign(config: EngineConfig) -> bool:
+    """Whether a library has quantised the weights while loading."""
+    return config.quantization not in (None, "int8")
 
 
 def _read_config(folder: Path) -> PreTrainedConfig:
@@ -219,7 +229,7 @@ def _dtype(config: EngineConfig) -> torch.dtype | None:
 
 
 def _quantization(config: EngineConfig) -> BitsAndBytesConfig | None:
-    if config.quantization is None:
+    if not _is_foreign(config):
         return None
     if config.quantization == "bitsandbytes-8bit":
         return BitsAndBytesConfig(load_in_8bit=True)

@@ -92,14 +92,15 @@ class Proof:
         paged = _paged_logits(decoder, shapes, self.ids)
         return float((paged - self.logits).abs().max() / self.logits.abs().max().clamp_min(1e-6))
 
-    def require(self, decoder: Decoder, shapes: tuple[KvShape, ...]) -> float:
-        """The difference.
+    def require(self, decoder: Decoder, shapes: tuple[KvShape, ...], *, quantized: bool = False) -> float:
+        """The difference; ``quantized`` weights are another model than the proof's, and may be as far away as bfloat16.
 
         Raises:
             UnsupportedModelError: it is larger than the dtype's rounding explains.
         """
         difference = self.difference(decoder, shapes)
-        if not difference <= _TOLERANCE.get(decoder.dtype, _TOLERANCE[torch.bfloat16]):
+        rounding = torch.bfloat16 if quantized else decoder.dtype
+        if not difference <= _TOLERANCE.get(rounding, _TOLERANCE[torch.bfloat16]):
             reason = f"its paged logits differ from its own by {difference:.1e} of the largest"
             raise _refusal(self.model_type, reason)
         return difference

@@ -53,6 +53,14 @@ def test_models_on_a_gpu_ask_for_one() -> None:
     assert [spec.gpus for spec in plan] == [1.0, 1.0, 1.0, 0.0, 0.0, 0.0]
 
 
+def test_drafters_are_quantised_apart_from_the_target() -> None:
+    """What a drafter proposes is its own affair; what the target says is not."""
+    plan = deployment_plan(replace(MODELS, drafter=("hub/small",), drafter_quantization="int8"), POOLS)
+    daemons = [spec.config for spec in plan if isinstance(spec.config, VerifierConfig | DrafterConfig)]
+    chosen = [config.engine.quantization for config in daemons if config.engine is not None]
+    assert chosen == [None, None, "int8", "int8"]
+
+
 def test_each_kind_runs_its_own_daemon() -> None:
     """Entries are those of the three daemons."""
     assert {(spec.kind.value, spec.entry) for spec in PLAN} == {

@@ -36,6 +36,13 @@ def test_a_wrong_value_is_refused_by_its_name(field: str, value: Any) -> None:  
         config.validate()
 
 
+def test_our_own_quantization_is_for_a_cpu() -> None:
+    """Elsewhere the weights' way from memory is another matter."""
+    EngineConfig(model="somewhere", quantization="int8").validate()
+    with pytest.raises(ConfigError, match="int8 needs the device cpu"):
+        EngineConfig(model="somewhere", quantization="int8", device="cuda:1").validate()
+
+
 @pytest.mark.parametrize(
     ("device", "budget", "rows"),
     [("cpu", 0, 64), ("cuda", 0, 1024), ("cuda:1", 0, 1024), ("cpu", 7, 7), ("cuda", 7, 7)],

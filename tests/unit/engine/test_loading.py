@@ -49,8 +49,8 @@ def test_a_folder_gives_model_and_tokenizer(tmp_path: Path) -> None:
     assert loaded.parameters == sum(parameter.numel() for parameter in random_model(llama_config()).parameters())
 
 
-def test_the_digest_names_weights_dtype_and_tokenizer(tmp_path: Path) -> None:
-    """The same folder again gives the same digest; any of the three changes it."""
+def test_the_digest_names_weights_dtype_quantization_and_tokenizer(tmp_path: Path) -> None:
+    """The same folder again gives the same digest; any of the four changes it."""
     base = write_model(tmp_path / "base")
     digests = [
         load_model(config).digest
@@ -60,10 +60,11 @@ def test_the_digest_names_weights_dtype_and_tokenizer(tmp_path: Path) -> None:
             write_model(tmp_path / "weights", seed=1),
             write_model(tmp_path / "tokenizer", tokenizer="llama3"),
             EngineConfig(model=base.model, dtype="bfloat16", kv_cache_tokens=512),
+            EngineConfig(model=base.model, quantization="int8", kv_cache_tokens=512),
         )
     ]
     assert digests[0] == digests[1]
-    assert len(set(digests)) == 4
+    assert len(set(digests)) == 5
 
 
 def test_a_name_that_is_no_folder_and_no_model_is_refused(tmp_path: Path) -> None:
