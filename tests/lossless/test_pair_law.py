@@ -86,10 +86,11 @@ async def test_what_is_said_has_the_targets_law(lab: Lab, method: Method) -> Non
     index = [*METHODS, *OWN_METHODS].index(method)
     seeds = range(index * 1_000_000, index * 1_000_000 + MODELS.law_samples)
     try:
-        generations = await lab.generations(method, seeds)
+        await lab.generations(method, seeds[:1])  # alone: those that a failure leaves behind would go on
     except UnsupportedMethodError as error:
         assert not MODELS.is_packaged, "every method suits the packaged pair"
         pytest.skip(str(error))
+    generations = await lab.generations(method, seeds)
     laws = [shortened(lab.law, length) for length in range(1, TOKENS + 1)]
     finding = finding_of([generation.token_ids[:TOKENS] for generation in generations], laws)
     accepted = sum(token.drafted for generation in generations for token in generation.tokens)
