@@ -172,8 +172,13 @@ def drafters_for(method: Method) -> tuple[TinyModel, ...]:
 
 
 @asynccontextmanager
-async def wire_scene(models: Sequence[TinyModel], seed: int = 0) -> AsyncIterator[WireScene]:
-    """The target, these drafters, and a shard that reaches them over a bad network."""
+async def wire_scene(
+    models: Sequence[TinyModel], seed: int = 0, *, whole_drafts: bool = False
+) -> AsyncIterator[WireScene]:
+    """The target, these drafters, and a shard that reaches them over a bad network.
+
+    ``whole_drafts``: of all tokens that a request allows, instead of as many as pay.
+    """
     disturbances: Counter[str] = Counter()
 
     @asynccontextmanager
@@ -188,7 +193,9 @@ async def wire_scene(models: Sequence[TinyModel], seed: int = 0) -> AsyncIterato
         for model in models:
             running.drafters.append(await stack.enter_async_context(_drafting(model)))
         addresses = tuple(member.address for member in running.drafters)
-        config = replace(_SHARD, drafters=addresses, verifiers=(running.verifiers[0].address,))
+        lengths = (PATIENT if whole_drafts else _SHARD).generation.draft_length
+        shard = replace(_SHARD, generation=replace(_SHARD.generation, draft_length=lengths))
+        config = replace(shard, drafters=addresses, verifiers=(running.verifiers[0].address,))
         connections = replace(Connections(), drafter=disturbed)
         running.shards.append(await stack.enter_async_context(coordinator.running(config, connections)))
         await wait_until_ready(running)
