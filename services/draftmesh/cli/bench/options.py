@@ -100,7 +100,7 @@ def begin() -> Callable[[str], None]:
     """Silence the logs; what is returned tells people what is going on."""
     configure_logging(level="error")
     notes = Console(stderr=True)
-    return lambda line: notes.print(f"  {line}", style="dim", highlight=False)
+    return lambda line: notes.print(f"  {line}", style="dim", highlight=False, soft_wrap=True)
 
 
 def leave(result: Benchmark, name: str, parts: tuple[RenderableType, ...], report: ReportOptions) -> None:

@@ -59,7 +59,8 @@ def serve(
     """Measure a verifier under load, with drafting, without, and transformers' continuous batching, taking turns.
 
     Closed loop: so many clients, each with the next request when its last one is answered. Open loop: requests arrive
-    at random at a rate, whoever is being served.
+    at random at a rate, whoever is being served. The machine should do nothing else meanwhile: the threads of
+    transformers spin while they wait for each other, as they do for its users, and lose most where others compute.
     """
     options.check()
     if min((*options.concurrency, options.requests_per_client, options.drafters), default=1) < 1:
