@@ -6,7 +6,7 @@ import asyncio
 import multiprocessing
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -79,7 +79,8 @@ async def until_readable(pipe: Connection) -> None:
 def _run(main: Callable[Concatenate[Connection, P], None], pipe: Connection, *args: P.args, **kwargs: P.kwargs) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one ends the others
     configure_logging(level="error")
-    main(pipe, *args, **kwargs)
+    with suppress(BrokenPipeError):  # nobody waits for the answer any more
+        main(pipe, *args, **kwargs)
 
 
 def _end(process: BaseProcess) -> None:

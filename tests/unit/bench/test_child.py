@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from multiprocessing.connection import Connection
 
 import pytest
@@ -20,6 +21,13 @@ def echo(pipe: Connection, prefix: str) -> None:
             pipe.send(f"{prefix}{pipe.recv()}")
     except EOFError:
         pass
+
+
+def answer_too_late(pipe: Connection) -> None:
+    """Answer when the other side has gone."""
+    with suppress(EOFError):
+        pipe.recv()
+    pipe.send("too late")
 
 
 def end_at_once(pipe: Connection) -> None:
@@ -41,6 +49,13 @@ async def test_a_child_that_ends_unasked_is_named() -> None:
     async with child_process("mute", end_at_once) as child:
         with pytest.raises(UnavailableError, match="mute ended unasked"):
             await child.receive(timeout_s=30.0)
+
+
+async def test_a_child_whose_answer_nobody_awaits_ends_quietly(capfd: pytest.CaptureFixture[str]) -> None:
+    """Its pipe is closed while it works; that is no failure."""
+    async with child_process("late", answer_too_late):
+        pass
+    assert "Traceback" not in capfd.readouterr().err
 
 
 async def test_a_child_that_says_nothing_is_not_waited_for() -> None:
