@@ -70,8 +70,6 @@ class RoundCosts:
         verifier an n-th of itself.
         """
         step_ms = self.step.ms(self.sequences * (1 + draft_tokens))
-        if not draft_tokens:
-            return step_ms
         begins_anew = 1.0 - acceptance ** (draft_tokens + 1)
         return step_ms + begins_anew * draft_tokens * self.draft_token_ms / self.sequences
 
