@@ -8,16 +8,22 @@ addresses: :func:`replica_process`, :func:`over`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
-from typing import TypeVar
 
 from draftmesh.bench.child import child_process, until_readable
 from draftmesh.coordinator import app as coordinator
 from draftmesh.coordinator.config import CoordinatorConfig
-from draftmesh.coordinator.replicas import Membership, ReplicaKind, ReplicaSpec, ReplicaStatus, membership_of
+from draftmesh.coordinator.replicas import (
+    Membership,
+    ReplicaKind,
+    ReplicaSpec,
+    ReplicaStatus,
+    membership_of,
+    reconfigured,
+)
 from draftmesh.core.errors import DraftmeshError, UnavailableError
 from draftmesh.drafter.config import DrafterConfig
 from draftmesh.engine.config import EngineConfig
@@ -26,8 +32,6 @@ from draftmesh.verifier.config import VerifierConfig
 
 _START_TIMEOUT_S = 600.0
 """Loading a large model and proving that it runs right takes most of it."""
-
-Config = TypeVar("Config")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +93,6 @@ def over(spec: ReplicaSpec, members: Membership) -> ReplicaSpec:
     config = spec.config
     assert isinstance(config, CoordinatorConfig)
     return replace(spec, config=replace(config, drafters=members.drafters, verifiers=members.verifiers))
-
-
-def reconfigured(
-    plan: Sequence[ReplicaSpec], config_type: type[Config], change: Callable[[Config], Config]
-) -> tuple[ReplicaSpec, ...]:
-    """A plan in which every configuration of a type (a verifier's, a drafter's or a shard's) is changed."""
-    return tuple(
-        replace(spec, config=change(spec.config)) if isinstance(spec.config, config_type) else spec for spec in plan
-    )
 
 
 def without_prefix_caches(plan: Sequence[ReplicaSpec]) -> tuple[ReplicaSpec, ...]:

@@ -6,11 +6,13 @@ Free of ray, so that the plan can be made, tested and pickled without it.
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import Protocol, cast
+from typing import Protocol, TypeVar, cast
+
+Config = TypeVar("Config")
 
 
 class ReplicaKind(enum.StrEnum):
@@ -103,4 +105,13 @@ def membership_of(statuses: Sequence[ReplicaStatus]) -> Membership:
         drafters=tuple(filter(None, addresses(ReplicaKind.DRAFTER))),
         verifiers=tuple(filter(None, addresses(ReplicaKind.VERIFIER))),
         shards=addresses(ReplicaKind.SHARD),
+    )
+
+
+def reconfigured(
+    plan: Sequence[ReplicaSpec], config_type: type[Config], change: Callable[[Config], Config]
+) -> tuple[ReplicaSpec, ...]:
+    """A plan in which every configuration of a type (a verifier's, a drafter's or a shard's) is changed."""
+    return tuple(
+        replace(spec, config=change(spec.config)) if isinstance(spec.config, config_type) else spec for spec in plan
     )

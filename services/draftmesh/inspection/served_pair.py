@@ -13,7 +13,14 @@ from dataclasses import dataclass, replace
 
 from draftmesh.coordinator import app as coordinator
 from draftmesh.coordinator.config import CoordinatorConfig
-from draftmesh.coordinator.replicas import ReplicaKind, ReplicaSpec, ReplicaStatus, RunningDaemon, membership_of
+from draftmesh.coordinator.replicas import (
+    ReplicaKind,
+    ReplicaSpec,
+    ReplicaStatus,
+    RunningDaemon,
+    membership_of,
+    reconfigured,
+)
 from draftmesh.coordinator.tasks import any_change
 from draftmesh.core.errors import UnavailableError
 
@@ -43,14 +50,11 @@ def with_whole_drafts(plan: Sequence[ReplicaSpec]) -> tuple[ReplicaSpec, ...]:
     What is accepted of drafts is comparable only if they are equally long.
     """
 
-    def whole(spec: ReplicaSpec) -> ReplicaSpec:
-        config = spec.config
-        if not isinstance(config, CoordinatorConfig):
-            return spec
+    def whole(config: CoordinatorConfig) -> CoordinatorConfig:
         length = replace(config.generation.draft_length, is_adaptive=False)
-        return replace(spec, config=replace(config, generation=replace(config.generation, draft_length=length)))
+        return replace(config, generation=replace(config.generation, draft_length=length))
 
-    return tuple(map(whole, plan))
+    return reconfigured(plan, CoordinatorConfig, whole)
 
 
 @asynccontextmanager

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from draftmesh.bench.processes import over, reconfigured, replica_processes, without_prefix_caches
+from draftmesh.bench.processes import over, replica_processes, without_prefix_caches
 from draftmesh.client import AsyncClient, GenerateOptions
 from draftmesh.coordinator.config import CoordinatorConfig
-from draftmesh.coordinator.replicas import Membership, ReplicaKind, ReplicaSpec
+from draftmesh.coordinator.replicas import Membership, ReplicaKind, ReplicaSpec, reconfigured
 from draftmesh.core.errors import UnavailableError
 from draftmesh.demo.models import TARGET, demo_model_path
 from draftmesh.drafter.config import DrafterConfig
