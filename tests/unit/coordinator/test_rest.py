@@ -9,10 +9,11 @@ import pytest
 from draftmesh.coordinator.loop.rest import Rest, RestConfig, Spent
 from draftmesh.core.endpoint import CostPoint
 from draftmesh.core.errors import ConfigError
+from draftmesh.decoding.draft_length import CostCurve
 
 CONFIG = RestConfig()
 STEP_MS = 100.0
-COSTS = (CostPoint(1, STEP_MS), CostPoint(8, 2 * STEP_MS))
+COSTS = CostCurve([CostPoint(1, STEP_MS), CostPoint(8, 2 * STEP_MS)])
 ROUND = 8
 """Rows of a round with a draft."""
 
@@ -112,7 +113,7 @@ def test_nothing_is_counted_while_nothing_is_known() -> None:
     """Without a cost curve and before the first rest there is nothing to compare with."""
     rest = Rest(CONFIG)
     for _ in range(50):
-        rest.observe(judged(9.0, 1), ())
+        rest.observe(judged(9.0, 1), None)
     assert rest.left_tokens == 0
 
 

@@ -94,20 +94,20 @@ class DraftLength:
         if answer.judges:
             self._learn(verdict.accepted, answer.judged_tokens)
         spent = Spent(elapsed_ms, len(verdict.tokens), 1 + answer.judged_tokens, verdict.batch_rows)
+        costs = CostCurve(circumstances.verifier.costs) if circumstances.verifier.costs else None
         if self.rest_tokens or circumstances.drafter is not None:
-            self._rest.observe(spent, circumstances.verifier.costs)
-        self._choose(circumstances)
+            self._rest.observe(spent, costs)
+        if costs is not None:
+            self._choose(costs, circumstances)
 
     def _learn(self, accepted: int, judged: int) -> None:
         """Tokens after a rejected one say nothing: nobody would have accepted them."""
         self._accepted = self._config.forgetting * self._accepted + accepted
         self._judged = self._config.forgetting * self._judged + min(judged, accepted + 1)
 
-    def _choose(self, circumstances: Circumstances) -> None:
-        if not circumstances.verifier.costs:
-            return
+    def _choose(self, costs: CostCurve, circumstances: Circumstances) -> None:
         acceptance = self._acceptance(circumstances.pair)
-        at_once = RoundCosts(CostCurve(circumstances.verifier.costs), self._sequences)
+        at_once = RoundCosts(costs, self._sequences)
         waiting = replace(at_once, draft_token_ms=_draft_token_ms(circumstances.drafter))
         self.wanted = best_draft_length(self._most, acceptance, waiting)
         self.ready = max(self.wanted, best_draft_length(self._most, acceptance, at_once))

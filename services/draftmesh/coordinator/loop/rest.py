@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from draftmesh.core.endpoint import CostPoint
 from draftmesh.core.errors import ConfigError
 from draftmesh.core.ranges import require_at_least, require_not_negative, require_positive
 from draftmesh.decoding.draft_length import CostCurve
@@ -86,8 +85,8 @@ class Rest:
         """Tokens until the rest is over; 0: the session drafts."""
         return self._left_tokens
 
-    def observe(self, spent: Spent, costs: tuple[CostPoint, ...]) -> None:
-        """Take in a verdict; ``costs`` is the target's cost curve as it is now, perhaps without a point."""
+    def observe(self, spent: Spent, costs: CostCurve | None) -> None:
+        """Take in a verdict; ``costs`` is what the target's steps take now, if that is known."""
         if self._left_tokens:
             self._learn(spent)
             self._left_tokens = max(0, self._left_tokens - spent.tokens)
@@ -112,13 +111,12 @@ class Rest:
         self._step_ms = ms if self._step_ms is None else self._step_ms + self._config.smoothing * (ms - self._step_ms)
         self._step_rows = spent.batch_rows
 
-    def _alone_ms(self, spent: Spent, costs: tuple[CostPoint, ...]) -> float | None:
+    def _alone_ms(self, spent: Spent, costs: CostCurve | None) -> float | None:
         """What the step would have taken without this session's draft; None if nothing is known.
 
         With other company than at the last rest a step takes longer or shorter by what the cost curve says.
         """
         rows = max(1, spent.batch_rows - spent.own_rows + 1)
-        curve = CostCurve(costs) if costs else None
         if self._step_ms is None:
-            return curve.ms(rows) if curve is not None else None
-        return self._step_ms * (curve.ms(rows) / curve.ms(self._step_rows) if curve is not None else 1.0)
+            return costs.ms(rows) if costs is not None else None
+        return self._step_ms * (costs.ms(rows) / costs.ms(self._step_rows) if costs is not None else 1.0)
