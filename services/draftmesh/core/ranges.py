@@ -29,3 +29,11 @@ def require_positive(config: object, *names: str) -> None:
         value = attrgetter(name)(config)
         if not value > 0:
             raise ConfigError(f"{name} must be above 0, got {value}")
+
+
+def require_up_to(high: float, config: object, *names: str) -> None:
+    """Raise :class:`ConfigError` unless every named field of ``config`` is above 0, and ``high`` at most."""
+    for name in names:
+        value = attrgetter(name)(config)
+        if not 0 < value <= high:
+            raise ConfigError(f"{name} must be in (0, {high:g}], got {value}")

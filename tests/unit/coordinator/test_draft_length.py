@@ -103,3 +103,10 @@ def test_what_makes_no_sense_is_refused(field: str) -> None:
     """By name."""
     with pytest.raises(ConfigError, match=field):
         DraftLengthConfig(**{field: 0.0}).validate()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("field", ["prior_acceptance", "forgetting", "smoothing", "least_use"])
+def test_shares_are_one_at_most(field: str) -> None:
+    """More would make drafts of a negative length, or averages that swing."""
+    with pytest.raises(ConfigError, match=rf"{field} must be in \(0, 1\]"):
+        DraftLengthConfig(**{field: 1.5}).validate()  # type: ignore[arg-type]

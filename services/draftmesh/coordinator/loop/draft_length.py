@@ -9,7 +9,7 @@ from draftmesh.coordinator.loop.rest import Rest, RestConfig, Spent
 from draftmesh.coordinator.loop.rounds import Answer
 from draftmesh.core.endpoint import LoadReport
 from draftmesh.core.ledger import Ledger
-from draftmesh.core.ranges import require_not_negative, require_positive
+from draftmesh.core.ranges import require_positive, require_up_to
 from draftmesh.decoding.draft_length import CostCurve, RoundCosts, best_draft_length, useful_length
 
 
@@ -34,7 +34,8 @@ class DraftLengthConfig:
     """Weight of the newest round in the mean number of sessions that share a step, in (0, 1]."""
 
     least_use: float = 0.1
-    """A token is drafted while the draft before it is being judged if it will be wanted with this probability."""
+    """A token is drafted while the draft before it is being judged if it will be wanted with this probability, in
+    (0, 1]."""
 
     drafter_tokens: float = 1.25
     """Drafter tokens that are asked for in place of a target token, whose text may have more of them."""
@@ -43,8 +44,8 @@ class DraftLengthConfig:
 
     def validate(self) -> None:
         """Raise :class:`ConfigError`, naming the field, if a value makes no sense."""
-        require_not_negative(self, "prior_acceptance")
-        require_positive(self, "prior_tokens", "forgetting", "smoothing", "least_use", "drafter_tokens")
+        require_positive(self, "prior_tokens", "drafter_tokens")
+        require_up_to(1, self, "prior_acceptance", "forgetting", "smoothing", "least_use")
         self.rest.validate()
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from draftmesh.core.errors import ConfigError
-from draftmesh.core.ranges import require_at_least, require_not_negative, require_positive
+from draftmesh.core.ranges import require_at_least, require_not_negative, require_positive, require_up_to
 from draftmesh.decoding.draft_length import CostCurve
 
 
@@ -44,7 +44,8 @@ class RestConfig:
 
     def validate(self) -> None:
         """Raise :class:`ConfigError`, naming the field, if a value makes no sense."""
-        require_positive(self, "tolerance_steps", "trial_steps", "smoothing")
+        require_positive(self, "tolerance_steps", "trial_steps")
+        require_up_to(1, self, "smoothing")
         require_not_negative(self, "least_gain")
         require_at_least(1, self, "first_tokens")
         if not self.trial_steps <= self.tolerance_steps or not self.first_tokens <= self.longest_tokens:

@@ -21,9 +21,8 @@ from random import Random
 
 from draftmesh.coordinator.methods.candidates import Option
 from draftmesh.coordinator.methods.experience import Experience, Prior
-from draftmesh.core.errors import ConfigError
 from draftmesh.core.ledger import Decoded
-from draftmesh.core.ranges import require_at_least, require_not_negative
+from draftmesh.core.ranges import require_at_least, require_not_negative, require_up_to
 from draftmesh.core.sampling import Method
 
 _GREEDY = 0
@@ -59,12 +58,9 @@ class MethodChoiceConfig:
         """Raise ConfigError, naming the field, if a value makes no sense."""
         require_at_least(1, self, "trials")
         require_at_least(2, self, "probe_every")
-        for name in ("session_noise", "method_spread", "greedy_spread"):
-            if not 0 < getattr(self, name) <= 10:
-                raise ConfigError(f"{name} must be in (0, 10], got {getattr(self, name)}")
+        require_up_to(10, self, "session_noise", "method_spread", "greedy_spread")
         require_not_negative(self, "ratio_advantage")
-        if not 0 < self.forgetting <= 1:
-            raise ConfigError(f"forgetting must be in (0, 1], got {self.forgetting}")
+        require_up_to(1, self, "forgetting")
 
     def prior(self, band: int) -> Prior:
         """What is known beforehand of methods in a band of temperature."""

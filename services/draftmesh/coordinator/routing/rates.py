@@ -12,10 +12,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from draftmesh.core.errors import ConfigError
 from draftmesh.core.ledger import Ledger
 from draftmesh.core.protocols import Clock
-from draftmesh.core.ranges import require_positive
+from draftmesh.core.ranges import require_positive, require_up_to
 
 _LEAST_WINDOWS = 0.05
 """What is known by less is taken for forgotten."""
@@ -53,11 +52,8 @@ class RatesConfig:
     def validate(self) -> None:
         """Raise ConfigError, naming the field, if a value makes no sense."""
         require_positive(self, "window_tokens", "half_life_s", "failure_ms", "max_kinds")
-        for name in ("window_noise", "drafter_spread"):
-            if not 0 < getattr(self, name) <= 10:
-                raise ConfigError(f"{name} must be in (0, 10], got {getattr(self, name)}")
-        if not 0 < self.forgetting <= 1:
-            raise ConfigError(f"forgetting must be in (0, 1], got {self.forgetting}")
+        require_up_to(10, self, "window_noise", "drafter_spread")
+        require_up_to(1, self, "forgetting")
 
 
 @dataclass(frozen=True, slots=True)
