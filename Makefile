@@ -28,8 +28,8 @@ test: $(INSTALLED) ## Run the tests
 	$(BIN)/python -m pytest -q
 
 lossless: $(INSTALLED) ## Prove at full size that drafting leaves the target's law as it is
-	$(BIN)/python -m pytest -q tests/lossless/test_same_text.py tests/lossless/test_keyed_law.py \
-		tests/lossless/test_keyed_law_exact.py tests/lossless/test_pair_law.py
+	DRAFTMESH_PROMPTS=200 DRAFTMESH_LAW_SAMPLES=1000 $(BIN)/python -m pytest -q tests/lossless/test_same_text.py \
+		tests/lossless/test_keyed_law.py tests/lossless/test_keyed_law_exact.py tests/lossless/test_pair_law.py
 	$(BIN)/python -m tests.lossless
 
 real: $(INSTALLED) ## The lossless tests and bench peers on your models: make real TARGET=… DRAFTER=… [PROMPTS=8]

@@ -1,7 +1,8 @@
 """Which models the tests of the whole product serve: the packaged ones, or a pair of one's own (``make real``).
 
 ``DRAFTMESH_TARGET`` and ``DRAFTMESH_DRAFTER`` name such a pair, by folder or hub name; ``DRAFTMESH_PROMPTS`` says from
-how many prompts texts are generated, and ``DRAFTMESH_LAW_SAMPLES`` how often a law is sampled.
+how many prompts texts are generated, and ``DRAFTMESH_LAW_SAMPLES`` how often a law is sampled. ``make lossless`` asks
+for more than what is said here.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from draftmesh.demo.models import TARGET, demo_model_path
-from draftmesh.demo.prompts import PROMPT_COUNT, all_prompts, spread
+from draftmesh.demo.prompts import all_prompts, spread
 from draftmesh.tokenization import Tokenizer, load_tokenizer
 from draftmesh.tokenization.hub import model_folder
 from tests.helpers.deployment import DRAFTERS, NGRAM
 from tests.helpers.near_ties import Target
 
+PROMPTS = 50
 LAW_SAMPLES = 200
 _TOKENIZER_FILES = ("*.json", "*.jinja", "*.model")
 
@@ -57,7 +59,7 @@ def served_models(environment: Mapping[str, str] = os.environ) -> ServedModels:
     return ServedModels(
         target=target or str(demo_model_path(TARGET)),
         drafters=(drafter, NGRAM) if drafter else DRAFTERS,
-        prompts=spread(all_prompts(), int(environment.get("DRAFTMESH_PROMPTS", PROMPT_COUNT))),
+        prompts=spread(all_prompts(), int(environment.get("DRAFTMESH_PROMPTS", PROMPTS))),
         law_samples=int(environment.get("DRAFTMESH_LAW_SAMPLES", LAW_SAMPLES)),
         is_packaged=not target,
     )

@@ -24,6 +24,7 @@ from draftmesh.coordinator.backoff import BackoffConfig
 from draftmesh.coordinator.drafting.feed import FeedConfig
 from draftmesh.coordinator.loop.draft_length import DraftLengthConfig
 from draftmesh.coordinator.loop.failover import FailoverConfig
+from draftmesh.coordinator.loop.pace import PaceConfig
 from draftmesh.coordinator.loop.rest import RestConfig
 from draftmesh.core.sampling import Method, SamplingParams
 from draftmesh.drafter import app as drafter
@@ -60,6 +61,9 @@ _SHARD = replace(
         feed=FeedConfig(backoff=_BACKOFF),
         failover=FailoverConfig(backoff=_BACKOFF),
     ),
+)
+_UNDISTURBED_SHARD = replace(
+    _SHARD, generation=replace(PATIENT.generation, pace=PaceConfig(min_wait_ms=30_000.0, max_wait_ms=30_000.0))
 )
 
 
@@ -173,11 +177,11 @@ def drafters_for(method: Method) -> tuple[TinyModel, ...]:
 
 @asynccontextmanager
 async def wire_scene(
-    models: Sequence[TinyModel], seed: int = 0, *, whole_drafts: bool = False
+    models: Sequence[TinyModel], seed: int = 0, *, is_disturbed: bool = True
 ) -> AsyncIterator[WireScene]:
     """The target, these drafters, and a shard that reaches them over a bad network.
 
-    ``whole_drafts``: of all tokens that a request allows, instead of as many as pay.
+    Without disturbances it waits for whole drafts, however long: how much is drafted does not depend on the machine.
     """
     disturbances: Counter[str] = Counter()
 
@@ -193,10 +197,9 @@ async def wire_scene(
         for model in models:
             running.drafters.append(await stack.enter_async_context(_drafting(model)))
         addresses = tuple(member.address for member in running.drafters)
-        lengths = (PATIENT if whole_drafts else _SHARD).generation.draft_length
-        shard = replace(_SHARD, generation=replace(_SHARD.generation, draft_length=lengths))
+        shard = _SHARD if is_disturbed else _UNDISTURBED_SHARD
         config = replace(shard, drafters=addresses, verifiers=(running.verifiers[0].address,))
-        connections = replace(Connections(), drafter=disturbed)
+        connections = replace(Connections(), drafter=disturbed) if is_disturbed else Connections()
         running.shards.append(await stack.enter_async_context(coordinator.running(config, connections)))
         await wait_until_ready(running)
         yield WireScene(running.address, disturbances)

@@ -16,7 +16,7 @@ from tests.lossless.wire import METHODS, find_on_wire
 
 torch.set_num_threads(1)
 SAMPLES = 200
-CONTROL_SAMPLES = 1200
+CONTROL_SAMPLES = 600
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.label)
@@ -31,9 +31,9 @@ def test_a_bad_network_leaves_the_law_as_it_is(method: Method) -> None:
 
 def test_control_a_planted_bug_is_seen_through_the_whole_product() -> None:
     """A drafter that proposes its likeliest token, and reports the distribution, biases the text."""
-    # In whole drafts, so that it shows at every position; how many a session judges else depends on the machine's load.
+    # Undisturbed: how many tokens a session judges, and so how much a bug shows, depends on the machine's load else.
     mutant = next(mutant for mutant in MUTANTS if mutant.cell.method is Method.TLI)
     with mutant.plant():
-        found = find_on_wire(Method.TLI, CONTROL_SAMPLES, whole_drafts=True)
+        found = find_on_wire(Method.TLI, CONTROL_SAMPLES, is_disturbed=False)
     print(f"\n{mutant.name}: {found.finding.clearest}")
     assert not found.finding.is_faithful(num_cells())

@@ -26,14 +26,17 @@ class WireFinding:
     """How often each kind has happened."""
 
 
-def find_on_wire(method: Method, samples: int, *, whole_drafts: bool = False) -> WireFinding:
-    """Generate ``samples`` times and compare the first tokens with the law; drafters are swapped under way."""
-    return asyncio.run(_find(method, samples, whole_drafts=whole_drafts))
+def find_on_wire(method: Method, samples: int, *, is_disturbed: bool = True) -> WireFinding:
+    """Generate ``samples`` times and compare the first tokens with the law.
+
+    Drafters are swapped under way, and what they say is disturbed; if it is not to be, sessions wait for whole drafts.
+    """
+    return asyncio.run(_find(method, samples, is_disturbed=is_disturbed))
 
 
-async def _find(method: Method, samples: int, *, whole_drafts: bool) -> WireFinding:
+async def _find(method: Method, samples: int, *, is_disturbed: bool) -> WireFinding:
     index = METHODS.index(method)
-    async with wire_scene(drafters_for(method), seed=index, whole_drafts=whole_drafts) as scene:
+    async with wire_scene(drafters_for(method), seed=index, is_disturbed=is_disturbed) as scene:
         generations = await scene.generations(method, seeds_of(_FIRST_CELL + index, samples))
     assert all(generation.method == method.label for generation in generations)
     laws = [shortened(wire_law(), length) for length in range(1, TOKENS + 1)]

@@ -17,7 +17,7 @@ class Instruments:
 
     clock: Clock
     random: Random
-    """For backoff."""
+    """For backoff, and for trials of what does not seem to pay."""
 
     tracer: Tracer
     metrics: CoordinatorMetrics

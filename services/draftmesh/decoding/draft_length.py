@@ -89,6 +89,19 @@ def best_draft_length(most: int, acceptance: float, costs: RoundCosts) -> int:
     return max(range(1, most + 1), key=lambda draft_tokens: goodput(draft_tokens, acceptance, costs), default=0)
 
 
+def speedup(draft_tokens: int, acceptance: float, costs: RoundCosts, sessions: float) -> float:
+    """Tokens of all sessions in a time if they draft so, divided by those if none does.
+
+    Args:
+        draft_tokens: Of every round.
+        acceptance: Of a draft token.
+        costs: Of a round that the sessions share while they draft.
+        sessions: All of them, no fewer than share a step: those that wait for a draft would not if they had none.
+    """
+    drafting = costs.sequences * goodput(draft_tokens, acceptance, costs)
+    return drafting * costs.step.ms(sessions) / sessions
+
+
 def useful_length(acceptance: float, least_use: float) -> int:
     """Draft tokens beyond a commit that are wanted with a probability of at least ``least_use``, in (0, 1].
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from random import Random
+
 import pytest
 
 from draftmesh.coordinator.loop.draft_length import Circumstances, DraftLength, DraftLengthConfig, acceptances
@@ -32,7 +35,7 @@ def length_after(
     accepted: int, *, circumstances: Circumstances = CHEAP, sequences: int = 1, rounds: int = 40
 ) -> DraftLength:
     """The policy after some rounds of eight draft tokens, so many of them accepted."""
-    length = DraftLength(NEVER_RESTS, draft_tokens=16)
+    length = DraftLength(NEVER_RESTS, draft_tokens=16, random=Random(1))
     for _ in range(rounds):
         length.observe(answer(accepted, 8, sequences=sequences), 100.0, circumstances)
     return length
@@ -40,8 +43,8 @@ def length_after(
 
 def test_before_anything_is_known_a_draft_is_as_long_as_it_may_be() -> None:
     """So are all drafts without adaption, whatever becomes of them."""
-    assert DraftLength(DraftLengthConfig(), draft_tokens=8).wanted == 8
-    fixed = DraftLength(DraftLengthConfig(is_adaptive=False), draft_tokens=8)
+    assert DraftLength(DraftLengthConfig(), draft_tokens=8, random=Random(1)).wanted == 8
+    fixed = DraftLength(DraftLengthConfig(is_adaptive=False), draft_tokens=8, random=Random(1))
     for _ in range(50):
         fixed.observe(answer(0, 8), 1000.0, CHEAP)
     assert (fixed.wanted, fixed.ready, fixed.rest_tokens) == (8, 8, 0)
@@ -85,16 +88,28 @@ def test_tokens_after_a_rejected_one_are_not_counted() -> None:
 
 def test_the_first_verdict_says_nothing() -> None:
     """Its step has computed the prompt."""
-    length = DraftLength(DraftLengthConfig(), draft_tokens=8)
+    length = DraftLength(DraftLengthConfig(), draft_tokens=8, random=Random(1))
     length.observe(answer(0, 8, has_prefill=True), 1e6, CHEAP)
     assert (length.wanted, length.rest_tokens) == (8, 0)
 
 
 def test_a_session_without_a_drafter_does_not_rest() -> None:
     """It would draft if it could: that demand is to be seen."""
-    length = DraftLength(DraftLengthConfig(), draft_tokens=8)
+    length = DraftLength(DraftLengthConfig(), draft_tokens=8, random=Random(1))
     for _ in range(50):
         length.observe(answer(0, 0), 1000.0, Circumstances(CHEAP_ROWS))
+    assert length.rest_tokens == 0
+
+
+def test_a_session_does_not_draft_at_the_cost_of_the_others() -> None:
+    """Where rows are dear because many share the steps; it drafts again when they have gone."""
+    length = DraftLength(NEVER_RESTS, draft_tokens=8, random=Random(1))
+    crowd = Circumstances(replace(DEAR_ROWS, active_sessions=16), DRAFTER)
+    for _ in range(20):
+        length.observe(answer(1, 4, sequences=16), 100.0, crowd)
+    assert length.rest_tokens
+    for _ in range(20):  # it rests, so nobody drafts for it
+        length.observe(answer(0, 0, sequences=1), 70.0, Circumstances(CHEAP_ROWS))
     assert length.rest_tokens == 0
 
 

@@ -14,6 +14,7 @@ from draftmesh.decoding.draft_length import (
     best_draft_length,
     expected_tokens,
     goodput,
+    speedup,
     useful_length,
 )
 
@@ -94,3 +95,14 @@ def test_a_useful_token_is_reached_often_enough(acceptance: float) -> None:
 def test_the_extremes_have_a_useful_length_too(acceptance: float, length: int) -> None:
     """The first token is always wanted."""
     assert useful_length(acceptance, 0.1) == length
+
+
+def test_drafting_gains_what_steps_with_more_rows_do_not_cost() -> None:
+    """With free rows the tokens of a round; with rows that cost as much as sequences, nothing."""
+    assert speedup(1, 0.5, RoundCosts(FLAT, sequences=4), sessions=4) == pytest.approx(1.5)
+    assert speedup(1, 0.5, RoundCosts(STEEP, sequences=4), sessions=4) == pytest.approx(1.5 * 400 / 800)
+
+
+def test_sessions_that_wait_for_drafts_are_lost_to_the_step() -> None:
+    """If half of them wait, each step has half the sequences, and takes no less time where rows are free."""
+    assert speedup(1, 0.5, RoundCosts(FLAT, sequences=2), sessions=4) == pytest.approx(0.75)
