@@ -2,7 +2,7 @@
 
 The target alone (`off`) says what the text is; every drafter, at every temperature and under every rule, must give the
 same tokens, the same bytes and the same end. Where two generations part, the parting must be a proven near tie.
-Fifty prompts here, for gross errors; ``make lossless`` takes all 200, and ``make real`` asks the same of any two models.
+Fifty prompts here, for gross errors; ``make lossless`` takes all 200. ``make real`` asks the same of any two models.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ from random import Random
 
 import pytest
 
-from draftmesh.coordinator.loop.draft_length import Circumstances, DraftLength, DraftLengthConfig, acceptances
+from draftmesh.coordinator.loop.acceptance import AcceptanceConfig, acceptances
+from draftmesh.coordinator.loop.draft_length import Circumstances, DraftLength, DraftLengthConfig
 from draftmesh.coordinator.loop.rest import RestConfig
 from draftmesh.coordinator.loop.rounds import Answer
 from draftmesh.core.endpoint import CostPoint, LoadReport
@@ -86,11 +87,25 @@ def test_tokens_after_a_rejected_one_are_not_counted() -> None:
     assert acceptances(books) == (9, 10 + 6 + 3)
 
 
-def test_the_first_verdict_says_nothing() -> None:
+def test_nothing_is_learned_from_the_first_verdict() -> None:
     """Its step has computed the prompt."""
-    length = DraftLength(DraftLengthConfig(), draft_tokens=8, random=Random(1))
+    length, other = (DraftLength(DraftLengthConfig(), draft_tokens=8, random=Random(1)) for _ in range(2))
     length.observe(answer(0, 8, has_prefill=True), 1e6, CHEAP)
-    assert (length.wanted, length.rest_tokens) == (8, 0)
+    other.plan(CHEAP)
+    assert (length.wanted, length.ready, length.ahead, length.rest_tokens) == (
+        other.wanted,
+        other.ready,
+        other.ahead,
+        0,
+    )
+
+
+def test_a_session_plans_by_the_load_it_finds() -> None:
+    """Before its first verdict: where others fill the steps, drafts are shorter, and less is drafted ahead."""
+    alone, crowded = (DraftLength(DraftLengthConfig(), draft_tokens=16, random=Random(1)) for _ in range(2))
+    alone.plan(CHEAP)
+    crowded.plan(Circumstances(replace(CHEAP_ROWS, active_sessions=16, batch_sequences=12.0), DRAFTER))
+    assert (crowded.ready, crowded.ahead) < (alone.ready, alone.ahead)
 
 
 def test_a_session_without_a_drafter_does_not_rest() -> None:
@@ -113,15 +128,30 @@ def test_a_session_does_not_draft_at_the_cost_of_the_others() -> None:
     assert length.rest_tokens == 0
 
 
-@pytest.mark.parametrize("field", ["prior_tokens", "forgetting", "smoothing"])
+@pytest.mark.parametrize("field", ["smoothing", "least_use", "drafter_tokens"])
 def test_what_makes_no_sense_is_refused(field: str) -> None:
     """By name."""
     with pytest.raises(ConfigError, match=field):
         DraftLengthConfig(**{field: 0.0}).validate()  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("field", ["prior_acceptance", "forgetting", "smoothing", "least_use"])
-def test_shares_are_one_at_most(field: str) -> None:
+@pytest.mark.parametrize("field", ["prior", "prior_tokens", "forgetting"])
+def test_an_estimate_that_makes_no_sense_is_refused(field: str) -> None:
+    """By name."""
+    with pytest.raises(ConfigError, match=field):
+        DraftLengthConfig(acceptance=AcceptanceConfig(**{field: 0.0})).validate()
+
+
+@pytest.mark.parametrize(
+    ("config", "field"),
+    [
+        (DraftLengthConfig(smoothing=1.5), "smoothing"),
+        (DraftLengthConfig(least_use=1.5), "least_use"),
+        (AcceptanceConfig(prior=1.5), "prior"),
+        (AcceptanceConfig(forgetting=1.5), "forgetting"),
+    ],
+)
+def test_shares_are_one_at_most(config: DraftLengthConfig | AcceptanceConfig, field: str) -> None:
     """More would make drafts of a negative length, or averages that swing."""
     with pytest.raises(ConfigError, match=rf"{field} must be in \(0, 1\]"):
-        DraftLengthConfig(**{field: 1.5}).validate()  # type: ignore[arg-type]
+        config.validate()

@@ -150,6 +150,7 @@ class Generation:
 
     async def _converse(self, now: _Conversation) -> None:
         self._books.turn()
+        self._proposals.begin(now.seat)
         while not self._transcript.finished:
             self._wake.clear()
             self._trace.wake()

@@ -73,6 +73,10 @@ class Proposals:
         """Tokens that the target is to say alone because drafting does not pay; 0: it pays, or is still on trial."""
         return self._length.rest_tokens
 
+    def begin(self, verifier: Seat[Verifier]) -> None:
+        """Another verifier takes the session."""
+        self._length.plan(self._circumstances(verifier))
+
     def observe(self, answer: Answer, elapsed_ms: float, verifier: Seat[Verifier]) -> None:
         """Learn from a verdict that came so long after the one before."""
         if not answer.has_prefill:

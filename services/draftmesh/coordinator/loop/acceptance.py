@@ -1,0 +1,55 @@
+"""How much of a session's drafts is accepted: by its own rounds, and at first by what is known of its pair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from draftmesh.core.ledger import Ledger
+from draftmesh.core.ranges import require_positive, require_up_to
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptanceConfig:
+    """Numbers of the estimate."""
+
+    prior: float = 0.6
+    """Probability that a draft token is accepted if all before it were, of a pair of which nothing is known."""
+
+    prior_tokens: float = 8.0
+    """Judged tokens that what is known beforehand counts as much as."""
+
+    forgetting: float = 0.97
+    """What all that was judged before counts with each further round, in (0, 1]."""
+
+    def validate(self) -> None:
+        """Raise :class:`ConfigError`, naming the field, if a value makes no sense."""
+        require_positive(self, "prior_tokens")
+        require_up_to(1, self, "prior", "forgetting")
+
+
+class Acceptance:
+    """Of one session."""
+
+    def __init__(self, config: AcceptanceConfig) -> None:
+        self._config = config
+        self._accepted = 0.0
+        self._judged = 0.0
+
+    def learn(self, accepted: int, judged: int) -> None:
+        """Take in a draft. Tokens after a rejected one say nothing: nobody would have accepted them."""
+        self._accepted = self._config.forgetting * self._accepted + accepted
+        self._judged = self._config.forgetting * self._judged + min(judged, accepted + 1)
+
+    def estimate(self, pair: Ledger) -> float:
+        """This session's, shrunk to the pair's, which is shrunk to the prior; in (0, 1)."""
+        weight = self._config.prior_tokens
+        accepted, judged = acceptances(pair)
+        known = (weight * self._config.prior + accepted) / (weight + judged)
+        return (weight * known + self._accepted) / (weight + self._judged)
+
+
+def acceptances(ledger: Ledger) -> tuple[int, int]:
+    """Draft tokens that were accepted, and those that could have been: all before them in their draft were accepted."""
+    reached = (ledger.rounds, *ledger.accepted_per_position)
+    judged = map(min, ledger.drafted_per_position, reached)
+    return ledger.accepted_tokens, sum(judged)
