@@ -44,6 +44,9 @@ class DraftOpen:
     psi_cap_bytes: int = DEFAULT_PSI_CAP_BYTES
     """The translation rule proposes no token longer than this (``slrs``): part of the proposal's law."""
 
+    first_ahead_tokens: int = 0
+    """Drafter tokens at most until the first commit; 0: as many as after any other. Not for ``slrs``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Commit:

@@ -109,6 +109,7 @@ class Chain:
         *,
         method: Method = Method.EXACT,
         committed_tokens: int = 0,
+        first_ahead_tokens: int = 0,
     ) -> None:
         """Start with ``committed`` (``committed_tokens`` target tokens) generated already and nothing drawn."""
         self._method = method
@@ -118,6 +119,7 @@ class Chain:
         self._commit_seq = 0
         self._max_ahead_tokens = max_ahead_tokens
         self._ahead_tokens = max_ahead_tokens  # beyond the newest commit
+        self._limit_ahead(first_ahead_tokens)
         self._lead: tuple[int, ...] = ()
         self._tokens: list[tuple[int, ...]] = []
         self._drawn_tokens: list[DraftToken] = []  # beside ``_tokens``
@@ -200,8 +202,7 @@ class Chain:
         self._committed = self._committed.extend(commit.items)
         self._committed_tokens += len(commit.items)
         self._commit_seq = commit.commit_seq
-        if self._keep is not Keep.NOTHING:
-            self._ahead_tokens = min(commit.max_ahead_tokens or self._max_ahead_tokens, self._max_ahead_tokens)
+        self._limit_ahead(commit.max_ahead_tokens)
         self._lead += to_symbols(commit.items)
         drawn = self._drawn
         agreeing = common_length(drawn, self._lead)
@@ -209,6 +210,11 @@ class Chain:
         if self._keep is not Keep.NOTHING:
             self._settle_tokens(agreeing)
         return None if agrees else self._diverge(items_length(to_items(drawn[agreeing:])))
+
+    def _limit_ahead(self, tokens: int) -> None:
+        """Blocks of ``slrs`` are as long as its first message says."""
+        if self._keep is not Keep.NOTHING:
+            self._ahead_tokens = min(tokens or self._max_ahead_tokens, self._max_ahead_tokens)
 
     def back_up(self, pending: bytes) -> None:
         """The proposer will redraw ``pending``, the end of the committed text, with its next tokens."""

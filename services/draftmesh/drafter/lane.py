@@ -40,6 +40,7 @@ class Lane:
             request.max_ahead_tokens,
             method=request.method,
             committed_tokens=request.committed_tokens,
+            first_ahead_tokens=request.first_ahead_tokens,
         )
         self._session = DraftSession(chain, outlet, clock, pacing)
 

@@ -117,6 +117,7 @@ def open_draft_to_proto(message: DraftOpen) -> drafter_pb2.OpenDraft:
         committed_tokens=message.committed_tokens,
         proposal_support=message.proposal_support,
         psi_cap_bytes=message.psi_cap_bytes,
+        first_ahead_tokens=message.first_ahead_tokens,
     )
 
 
@@ -141,6 +142,7 @@ def open_draft_from_proto(message: drafter_pb2.OpenDraft, fence: Fence) -> Draft
         committed_tokens=message.committed_tokens,
         proposal_support=message.proposal_support or DEFAULT_PROPOSAL_SUPPORT,
         psi_cap_bytes=message.psi_cap_bytes or DEFAULT_PSI_CAP_BYTES,
+        first_ahead_tokens=message.first_ahead_tokens,
     )
 
 

@@ -135,6 +135,7 @@ class OpenDraft(_message.Message):
     COMMITTED_TOKENS_FIELD_NUMBER: _builtins.int
     PROPOSAL_SUPPORT_FIELD_NUMBER: _builtins.int
     PSI_CAP_BYTES_FIELD_NUMBER: _builtins.int
+    FIRST_AHEAD_TOKENS_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     """The session, as named by the coordinator; 1 to 128 characters."""
     method: _common_pb2.Method.ValueType
@@ -154,6 +155,10 @@ class OpenDraft(_message.Message):
     psi_cap_bytes: _builtins.int
     """METHOD_SLRS: the translation rule proposes no token longer than this, in bytes; 0 means 16. The same in all streams
     of a session.
+    """
+    first_ahead_tokens: _builtins.int
+    """Draft tokens at most beyond committed, until the first Commit; no more than max_ahead_tokens, which 0 stands for.
+    Not for METHOD_SLRS.
     """
     @_builtins.property
     def context(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Item]:
@@ -190,10 +195,11 @@ class OpenDraft(_message.Message):
         committed_tokens: _builtins.int = ...,
         proposal_support: _builtins.int = ...,
         psi_cap_bytes: _builtins.int = ...,
+        first_ahead_tokens: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["conversation", b"conversation", "noise_key", b"noise_key", "sampling", b"sampling"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["committed", b"committed", "committed_tokens", b"committed_tokens", "context", b"context", "conversation", b"conversation", "max_ahead_tokens", b"max_ahead_tokens", "method", b"method", "noise_key", b"noise_key", "proposal_support", b"proposal_support", "psi_cap_bytes", b"psi_cap_bytes", "sampling", b"sampling", "session_id", b"session_id", "target_vocabulary_digest", b"target_vocabulary_digest"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["committed", b"committed", "committed_tokens", b"committed_tokens", "context", b"context", "conversation", b"conversation", "first_ahead_tokens", b"first_ahead_tokens", "max_ahead_tokens", b"max_ahead_tokens", "method", b"method", "noise_key", b"noise_key", "proposal_support", b"proposal_support", "psi_cap_bytes", b"psi_cap_bytes", "sampling", b"sampling", "session_id", b"session_id", "target_vocabulary_digest", b"target_vocabulary_digest"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,7 +23,9 @@ class FakeDraftStream:
         self.drafter_digest = drafter.digest
         self._drafter = drafter
         self._wire = wire
-        self._max_ahead = self._ahead = request.max_ahead_tokens
+        self.request = request
+        self._max_ahead = request.max_ahead_tokens
+        self._ahead = request.first_ahead_tokens or self._max_ahead
         self._committed: list[Item] = list(request.committed)
         self._draft: list[Item] = []
         self._commit_seq = 0

@@ -147,6 +147,7 @@ draft_opens = st.builds(
     method=methods,
     max_ahead_tokens=u32,
     target_vocabulary_digest=digests,
+    first_ahead_tokens=u32,
 )
 draft_requests = (
     draft_opens

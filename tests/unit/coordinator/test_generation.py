@@ -156,6 +156,13 @@ def test_a_drafter_is_asked_for_what_may_be_of_use() -> None:
     assert 3 < asked[0.7] < asked[1.0]
 
 
+def test_a_drafter_is_asked_for_no_more_before_the_first_commit() -> None:
+    """While the target computes the prompt nothing is known but what its steps cost."""
+    peer = drafter(accuracy=0.5, token_ms=1.0)
+    generate_long(peer)
+    assert 3 < peer.streams[0].request.first_ahead_tokens < peer.streams[0].request.max_ahead_tokens
+
+
 def test_a_session_that_rests_lets_its_drafter_go() -> None:
     """The stream is closed while drafting does not pay, and opened again at the text that has been said meanwhile."""
     peer = drafter(accuracy=0.0, token_ms=1.0)

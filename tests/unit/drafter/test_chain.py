@@ -81,6 +81,15 @@ def test_a_commit_says_how_far_to_draw_ahead(ahead_tokens: int, room: int) -> No
     assert chain.room == room
 
 
+@pytest.mark.parametrize(("first_ahead_tokens", "room"), [(3, 3), (0, 8), (99, 8)])
+def test_the_first_message_says_how_far_to_draw_before_a_commit(first_ahead_tokens: int, room: int) -> None:
+    """A commit that says nothing means the stream's own limit again."""
+    chain = Chain((b"he",), 8, first_ahead_tokens=first_ahead_tokens)
+    assert chain.room == room
+    chain.commit(Commit(1, 2, (b"llo",)))
+    assert chain.room == 8
+
+
 def test_a_block_of_strings_is_as_long_as_it_was_opened_for() -> None:
     """Its length is part of its law."""
     chain = Chain((), 4, method=Method.SLRS)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -169,7 +169,7 @@ class DraftFeed:
         self._drafting.turn(on=False)
 
     def want(self, ahead_tokens: int) -> None:
-        """Have drafts of so many drafter tokens beyond each commit that follows; 0: of as many as may be.
+        """Have drafts of so many drafter tokens beyond whatever the drafter is told next; 0: of as many as may be.
 
         A session that rested finds a drafter again.
         """
@@ -235,7 +235,8 @@ class DraftFeed:
             DraftmeshError: it refuses, is no longer the one that the pool knows, or its stream has ended.
         """
         opened_at = len(self._items)  # what it is told to be committed
-        request = self._stage.opening(min(self._config.max_ahead_tokens, seat.limit_tokens))
+        whole = self._stage.opening(min(self._config.max_ahead_tokens, seat.limit_tokens))
+        request = replace(whole, first_ahead_tokens=self._ahead_tokens)
         with seat.taken():
             async with opened(seat.peer, request, self._stage.vocabulary, self._open_timeout_s) as stream:
                 if stream.drafter_digest != seat.digest:

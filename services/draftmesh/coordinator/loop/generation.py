@@ -132,6 +132,7 @@ class Generation:
     async def _attempt(self) -> None:
         """Work with one verifier until the end, or until it fails."""
         seat = await self._failover.seat()
+        self._proposals.begin(seat)
         try:
             with seat.taken():
                 async with seat.peer.open(verify_open(self._job, self._fence(), self._transcript.ids)) as stream:
@@ -150,7 +151,6 @@ class Generation:
 
     async def _converse(self, now: _Conversation) -> None:
         self._books.turn()
-        self._proposals.begin(now.seat)
         while not self._transcript.finished:
             self._wake.clear()
             self._trace.wake()

@@ -75,7 +75,9 @@ class Proposals:
 
     def begin(self, verifier: Seat[Verifier]) -> None:
         """Another verifier takes the session."""
-        self._length.plan(self._circumstances(verifier))
+        if self._feed is not None and self._feed.bond is None:
+            self._length.plan(self._circumstances(verifier))
+            self._steer(self._feed)
 
     def observe(self, answer: Answer, elapsed_ms: float, verifier: Seat[Verifier]) -> None:
         """Learn from a verdict that came so long after the one before."""
@@ -84,10 +86,7 @@ class Proposals:
         if self._feed is None or self._feed.bond is not None:
             return
         self._length.observe(answer, elapsed_ms, self._circumstances(verifier))
-        if self.rest_tokens:
-            self._feed.rest()
-        else:
-            self._feed.want(self._length.ahead)
+        self._steer(self._feed)
 
     def settle(self, ids: Sequence[int], items: Sequence[Item]) -> None:
         """The target has committed these tokens, which are this text."""
@@ -133,6 +132,12 @@ class Proposals:
     def take_losses(self) -> Ledger:
         """Waste and failures of drafting since the last call."""
         return self._feed.take_losses() if self._feed is not None else Ledger()
+
+    def _steer(self, feed: DraftFeed) -> None:
+        if self.rest_tokens:
+            feed.rest()
+        else:
+            feed.want(self._length.ahead)
 
     def _circumstances(self, verifier: Seat[Verifier]) -> Circumstances:
         drafter = self.drafter
