@@ -15,7 +15,7 @@ from opentelemetry.trace import NoOpTracer
 from draftmesh.coordinator.loop.generation import Generation, GenerationConfig, Instruments, Job
 from draftmesh.coordinator.loop.transcript import Advance, TokenSpan
 from draftmesh.coordinator.pools.seats import SeatSource
-from draftmesh.core.endpoint import TokenizerFile
+from draftmesh.core.endpoint import CostPoint, LoadReport, TokenizerFile
 from draftmesh.core.ledger import Ledger
 from draftmesh.core.protocols import Drafter, Verifier
 from draftmesh.core.sampling import FinishReason, Method, NoiseKey, SamplingParams, StopConditions
@@ -139,9 +139,15 @@ def make_generation(
     )
 
 
-def seats_of(*peers: PeerT, limit_tokens: int = 16) -> FakeSeats[PeerT]:
-    """A pool of these."""
-    return FakeSeats(*(FakeSeat(f"peer-{number}", "fake", peer, limit_tokens) for number, peer in enumerate(peers)))
+IDLE = LoadReport()
+CROWDED = LoadReport(active_sessions=6, costs=(CostPoint(1, 100.0), CostPoint(16, 130.0)))
+"""Of a verifier whose steps many sessions share: drafts join them when they come."""
+
+
+def seats_of(*peers: PeerT, limit_tokens: int = 16, load: LoadReport = IDLE) -> FakeSeats[PeerT]:
+    """A pool of these, each under this load."""
+    seats = (FakeSeat(f"peer-{number}", "fake", peer, limit_tokens, load=load) for number, peer in enumerate(peers))
+    return FakeSeats(*seats)
 
 
 def text_of(ids: Sequence[int]) -> bytes:

@@ -4,12 +4,24 @@ With k draft tokens, each accepted with probability a if all before it were, a r
 
     E(k) = 1 + a + … + aᵏ = (1 − aᵏ⁺¹) / (1 − a)
 
-tokens in the mean (Leviathan et al. 2023, eq. 1). It costs a step of the target with 1 + k rows for each of the
-sessions that share it, and the wait for the draft wherever that was not drawn ahead: after a round that was not
-accepted whole, the drafter begins anew. The best k has the most tokens per second (goodput, Liu et al. 2406.14066).
+tokens in the mean (Leviathan et al. 2023, eq. 1). The best k has the most tokens per second (goodput, Liu et al.
+2406.14066).
 
-How far away the drafter is has no say in k: a round trip is paid for each draft that is begun anew, that is for each
-rejected token, and a share 1 − a of all tokens is rejected, however long the drafts are.
+A session that is alone with its target waits for its drafts: a round costs a step with 1 + k rows, and the wait
+wherever the draft was not drawn ahead, since after a round that was not accepted whole the drafter begins anew.
+
+Where sessions share steps, the next step does not wait for anybody's draft. So the target runs on meanwhile and says a
+token in each step, as it would without a drafter, and the draft joins the first step after it has come. If that is j
+steps later, the first j of its tokens are decided already, and the others are of use if those were right: a cycle of
+j + 1 steps commits
+
+    j + 1 + aʲ (E(k − j) − 1)
+
+tokens, for j + 1 + aʲ (k − j) rows. To wait instead would commit E(k) for 1 + k rows in as many steps: with j = 1 that
+is 1 − a tokens less, for (1 − a)(k − 1) rows more.
+
+How far away the drafter is has no say in the k of a session that is alone: a round trip is paid for each draft that is
+begun anew, that is for each rejected token, and a share 1 − a of all tokens is rejected, however long the drafts are.
 """
 
 from __future__ import annotations
@@ -52,26 +64,16 @@ class CostCurve:
 
 @dataclass(frozen=True, slots=True)
 class RoundCosts:
-    """What a round costs, in milliseconds."""
+    """What rounds cost, in milliseconds."""
 
     step: CostCurve
     """Of the target."""
 
-    sequences: float = 1.0
-    """Sessions that share a step, at least 1; they are taken to draft as much."""
+    sessions: int = 1
+    """That share the target's steps, at least 1; they are taken to draft as much."""
 
     draft_token_ms: float = 0.0
     """Drawing one draft token."""
-
-    def round_ms(self, draft_tokens: int, acceptance: float) -> float:
-        """Mean duration of a round.
-
-        While one session waits for its draft, the verifier works for the others: with n sessions a wait costs the
-        verifier an n-th of itself.
-        """
-        step_ms = self.step.ms(self.sequences * (1 + draft_tokens))
-        begins_anew = 1.0 - acceptance ** (draft_tokens + 1)
-        return step_ms + begins_anew * draft_tokens * self.draft_token_ms / self.sequences
 
 
 def expected_tokens(draft_tokens: int, acceptance: float) -> float:
@@ -80,26 +82,35 @@ def expected_tokens(draft_tokens: int, acceptance: float) -> float:
 
 
 def goodput(draft_tokens: int, acceptance: float, costs: RoundCosts) -> float:
-    """Mean tokens per millisecond."""
-    return expected_tokens(draft_tokens, acceptance) / costs.round_ms(draft_tokens, acceptance)
+    """Mean tokens of a session per millisecond, for at least one draft token."""
+    if costs.sessions == 1:
+        return _goodput_alone(draft_tokens, acceptance, costs)
+    return _goodput_in_company(draft_tokens, acceptance, costs)
+
+
+def _goodput_alone(draft_tokens: int, acceptance: float, costs: RoundCosts) -> float:
+    begins_anew = 1.0 - acceptance ** (draft_tokens + 1)
+    round_ms = costs.step.ms(1 + draft_tokens) + begins_anew * draft_tokens * costs.draft_token_ms
+    return expected_tokens(draft_tokens, acceptance) / round_ms
+
+
+def _goodput_in_company(draft_tokens: int, acceptance: float, costs: RoundCosts) -> float:
+    late_steps = max(1, math.ceil(draft_tokens * costs.draft_token_ms / costs.step.ms(costs.sessions)))
+    left_tokens, steps = max(0, draft_tokens - late_steps), late_steps + 1
+    of_use = acceptance**late_steps
+    tokens = steps + of_use * (expected_tokens(left_tokens, acceptance) - 1)
+    rows = steps + of_use * left_tokens
+    return tokens / (steps * costs.step.ms(costs.sessions * rows / steps))
+
+
+def speedup(draft_tokens: int, acceptance: float, costs: RoundCosts) -> float:
+    """Tokens in a time if all sessions draft so, divided by those if none does."""
+    return goodput(draft_tokens, acceptance, costs) * costs.step.ms(costs.sessions)
 
 
 def best_draft_length(most: int, acceptance: float, costs: RoundCosts) -> int:
     """The k from 1 to ``most`` with the greatest goodput; the smallest of them if several have it."""
     return max(range(1, most + 1), key=lambda draft_tokens: goodput(draft_tokens, acceptance, costs), default=0)
-
-
-def speedup(draft_tokens: int, acceptance: float, costs: RoundCosts, sessions: float) -> float:
-    """Tokens of all sessions in a time if they draft so, divided by those if none does.
-
-    Args:
-        draft_tokens: Of every round.
-        acceptance: Of a draft token.
-        costs: Of a round that the sessions share while they draft.
-        sessions: All of them, no fewer than share a step: those that wait for a draft would not if they had none.
-    """
-    drafting = costs.sequences * goodput(draft_tokens, acceptance, costs)
-    return drafting * costs.step.ms(sessions) / sessions
 
 
 def useful_length(acceptance: float, least_use: float) -> int:

@@ -96,6 +96,8 @@ class FakeVerifyStream:
         settled = self._stop.settle(tokens)
         accepted = min(len(tokens) - 1, len(settled.tokens))
         self._committed += settled.tokens
+        runs_on = request.free_run > 0 and settled.finish_reason is None
+        self._run = (request.round, request.free_run) if runs_on else None
         self._say(
             Verdict(
                 request.round,
@@ -105,6 +107,7 @@ class FakeVerifyStream:
                 settled.tokens,
                 settled.finish_reason,
                 settled.text_length,
+                final=not runs_on,
                 timings=RoundTimings(0.0, ms),
             )
         )

@@ -10,10 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from draftmesh.core.endpoint import LoadReport
 from draftmesh.core.errors import DraftmeshError, ExhaustedError, InternalError, UnavailableError
 from draftmesh.core.sampling import FinishReason, StopConditions
 from draftmesh.decoding.stopping import StopTracker
 from tests.helpers.generation_bench import (
+    CROWDED,
+    IDLE,
     PROSE,
     Recorder,
     eos_id,
@@ -28,7 +31,7 @@ from tests.helpers.peers.verifier import FakeVerifier
 from tests.helpers.peers.wire import Faults
 from tests.helpers.virtual_time import run_virtual
 
-Scene = tuple[tuple[int, ...], StopConditions, list[FakeVerifier], list[FakeDrafter], int]
+Scene = tuple[tuple[int, ...], StopConditions, list[FakeVerifier], list[FakeDrafter], int, LoadReport]
 DRAFTERS = (FakeDrafter, LyingDrafter, FloodingDrafter, MalformedDrafter)
 
 
@@ -84,7 +87,7 @@ def verifiers(draw: st.DrawFn, path: tuple[int, ...]) -> FakeVerifier:
 def scenes(
     draw: st.DrawFn,
 ) -> Scene:
-    """A target, stop conditions, services, and draft tokens of a round."""
+    """A target, stop conditions, services, draft tokens of a round, and the load that verifiers tell of."""
     path = draw(paths())
     text = text_of(path)
     start = draw(st.integers(0, max(0, len(text) - 1)))
@@ -96,6 +99,7 @@ def scenes(
         draw(st.lists(verifiers(path), min_size=1, max_size=2)),
         draw(st.lists(drafters(path), max_size=2)),
         draw(st.integers(0, 9)),
+        draw(st.sampled_from([IDLE, CROWDED])),
     )
 
 
@@ -115,13 +119,13 @@ def num_open(verifier_list: list[FakeVerifier], drafter_list: list[FakeDrafter])
 @given(scenes())
 def test_text_is_the_targets_own(scene: Scene) -> None:
     """Whatever drafters and verifiers do, tokens, text and finish reason are those of the target alone."""
-    path, stop, verifier_list, drafter_list, draft_tokens = scene
+    path, stop, verifier_list, drafter_list, draft_tokens, load = scene
     output = Recorder()
 
     async def main() -> None:
         drafter_seats = seats_of(*drafter_list, limit_tokens=24) if drafter_list else None
         job = job_of(stop, draft_tokens=draft_tokens)
-        await make_generation(job, seats_of(*verifier_list), drafter_seats, output).run()
+        await make_generation(job, seats_of(*verifier_list, load=load), drafter_seats, output).run()
 
     run_virtual(main())
     assert (output.ids, output.text, output.finish_reason) == expected(path, stop)
@@ -134,12 +138,12 @@ def test_text_is_the_targets_own(scene: Scene) -> None:
 @given(scenes())
 def test_shown_text_never_shrinks_or_changes(scene: Scene) -> None:
     """Pieces that a client is shown add up to the final text, and none is cut inside a character."""
-    path, stop, verifier_list, drafter_list, draft_tokens = scene
+    path, stop, verifier_list, drafter_list, draft_tokens, load = scene
     output = Recorder()
 
     async def main() -> None:
         job = job_of(stop, draft_tokens=draft_tokens)
-        await make_generation(job, seats_of(*verifier_list), seats_of(*drafter_list), output).run()
+        await make_generation(job, seats_of(*verifier_list, load=load), seats_of(*drafter_list), output).run()
 
     run_virtual(main())
     lengths = [advance.ready_length for advance in output.advances]
@@ -154,12 +158,12 @@ def test_shown_text_never_shrinks_or_changes(scene: Scene) -> None:
 @given(scenes(), st.floats(0.0, 3.0), st.integers(0, 1 << 16))
 def test_cancelling_frees_everything(scene: Scene, after_s: float, seed: int) -> None:
     """However far a session is when it is cancelled, no stream stays open."""
-    _, stop, verifier_list, drafter_list, draft_tokens = scene
+    _, stop, verifier_list, drafter_list, draft_tokens, load = scene
     pause_s = after_s * Random(seed).random()
 
     async def main() -> None:
         job = job_of(stop, draft_tokens=draft_tokens)
-        generation = make_generation(job, seats_of(*verifier_list), seats_of(*drafter_list), Recorder())
+        generation = make_generation(job, seats_of(*verifier_list, load=load), seats_of(*drafter_list), Recorder())
         task = asyncio.create_task(generation.run())
         await asyncio.sleep(pause_s)
         task.cancel()

@@ -13,6 +13,8 @@ from draftmesh.core.evidence import ProposalEvidence, check_evidence
 from draftmesh.core.sampling import Method, StopConditions
 from draftmesh.decoding.stopping import StopTracker
 from tests.helpers.generation_bench import (
+    CROWDED,
+    IDLE,
     PROSE,
     Recorder,
     eos_id,
@@ -85,10 +87,11 @@ def test_every_round_carries_the_evidence_of_its_own_tokens(
     peers = data.draw(st.lists(drafters(path), min_size=1, max_size=2))
     targets = data.draw(st.lists(verifiers(path), min_size=1, max_size=2))
     stop, output = StopConditions(max_tokens, ignore_eos=ignore_eos), Recorder()
+    load = data.draw(st.sampled_from([IDLE, CROWDED]))
 
     async def main() -> None:
         job = job_of(stop, method=method, draft_tokens=data.draw(st.integers(1, 9)))
-        await make_generation(job, seats_of(*targets), seats_of(*peers, limit_tokens=24), output).run()
+        await make_generation(job, seats_of(*targets, load=load), seats_of(*peers, limit_tokens=24), output).run()
 
     run_virtual(main())
     assert output.ids == expected(path, stop)

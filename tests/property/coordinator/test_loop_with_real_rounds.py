@@ -18,12 +18,15 @@ from random import Random
 import pytest
 import torch
 
+from draftmesh.core.endpoint import LoadReport
 from draftmesh.core.errors import DraftmeshError, ExhaustedError, UnavailableError
 from draftmesh.core.ledger import Ledger
 from draftmesh.core.sampling import FinishReason, Method, SamplingParams, StopConditions
 from draftmesh.core.text import TokenPrefix
 from draftmesh.core.verify import RoundStatus, TokenLogprobs, Verdict, VerifyRound
 from tests.helpers.generation_bench import (
+    CROWDED,
+    IDLE,
     PROSE,
     Recorder,
     eos_id,
@@ -55,6 +58,9 @@ class Scene:
     draft_tokens: int
     step_ms: float
     flush_interval_ms: float
+    load: LoadReport
+    """What verifiers tell of."""
+
     seed: int
 
     def verifier(self, faults: Faults | None = None) -> RealRoundsVerifier:
@@ -89,7 +95,7 @@ class Played:
     said: Said
     ledger: Ledger
     answers: list[tuple[VerifyRound, Verdict]]
-    """Rounds with a draft, and what was said to each."""
+    """Rounds with a draft, and what was said to each first: all else is what the target has said after it."""
 
     held: list[tuple[int, int, int]]
     open_drafts: int
@@ -128,6 +134,7 @@ def scene_of(random: Random) -> Scene:
         draft_tokens=random.choice([1, 4, 8, 8]),
         step_ms=random.choice([5.0, 60.0, 200.0]),
         flush_interval_ms=random.choice([0.0, 50.0, 300.0]),
+        load=random.choice([IDLE, CROWDED]),
         seed=random.getrandbits(32),
     )
     text = said_alone(scene).text
@@ -170,7 +177,7 @@ async def generate(
     drain_after_s: float | None = None,
 ) -> Recorder:
     """Run a session to its end; ``drain_after_s`` drains the verifier that has the session by then."""
-    seats, output = seats_of(*verifiers), Recorder()
+    seats, output = seats_of(*verifiers, load=scene.load), Recorder()
     job = job_of(scene.stop, method=method, draft_tokens=scene.draft_tokens)
     job = dataclasses.replace(job, sampling=scene.sampling)
     generation = make_generation(job, seats, seats_of(*drafters) if drafters else None, output)
@@ -187,6 +194,11 @@ async def generate(
             serving.callback(timer.cancel)
         await generation.run()
     return output
+
+
+def first_answers(answers: Sequence[tuple[VerifyRound, Verdict]]) -> list[tuple[VerifyRound, Verdict]]:
+    """The first answer to each round."""
+    return list({id(request): (request, verdict) for request, verdict in reversed(answers)}.values())[::-1]
 
 
 def said(output: Recorder) -> Said:
@@ -222,7 +234,7 @@ def played(seed: int) -> Played:
             expected,
             said(output),
             output.ledger,
-            [answer for verifier in verifiers for answer in verifier.answers if answer[0].draft_ids],
+            first_answers([answer for verifier in verifiers for answer in verifier.answers if answer[0].draft_ids]),
             held=[verifier.held for verifier in verifiers],
             open_drafts=sum(drafter.num_open for drafter in drafters),
             reopened=sum(verifier.num_opened for verifier in verifiers) - 1,

@@ -24,21 +24,19 @@ CHEAP = Circumstances(CHEAP_ROWS, DRAFTER)
 NEVER_RESTS = DraftLengthConfig(rest=RestConfig(tolerance_steps=1e9, trial_steps=1.0))
 
 
-def answer(accepted: int, judged: int, *, sequences: int = 1, has_prefill: bool = False) -> Answer:
+def answer(accepted: int, judged: int, *, has_prefill: bool = False) -> Answer:
     """The verdict on a draft."""
     verdict = Verdict(
-        1, RoundStatus.DONE, TokenPrefix(), accepted, (1,) * (accepted + 1), batch_sequences=sequences, batch_rows=9
+        1, RoundStatus.DONE, TokenPrefix(), accepted, (1,) * (accepted + 1), batch_sequences=1, batch_rows=9
     )
     return Answer(verdict, judged, judges=True, has_prefill=has_prefill)
 
 
-def length_after(
-    accepted: int, *, circumstances: Circumstances = CHEAP, sequences: int = 1, rounds: int = 40
-) -> DraftLength:
+def length_after(accepted: int, *, circumstances: Circumstances = CHEAP, rounds: int = 40) -> DraftLength:
     """The policy after some rounds of eight draft tokens, so many of them accepted."""
     length = DraftLength(NEVER_RESTS, draft_tokens=16, random=Random(1))
     for _ in range(rounds):
-        length.observe(answer(accepted, 8, sequences=sequences), 100.0, circumstances)
+        length.observe(answer(accepted, 8), 100.0, circumstances)
     return length
 
 
@@ -65,10 +63,17 @@ def test_what_is_there_is_sent_even_if_it_did_not_pay_to_wait_for_it() -> None:
     assert length.wanted < length.ready
 
 
-@pytest.mark.parametrize("company", [{"sequences": 8}, {"circumstances": Circumstances(DEAR_ROWS, DRAFTER)}])
-def test_dear_rows_make_drafts_short(company: dict[str, object]) -> None:
+@pytest.mark.parametrize("target", [replace(CHEAP_ROWS, active_sessions=8), DEAR_ROWS])
+def test_dear_rows_make_drafts_short(target: LoadReport) -> None:
     """Whether others fill the step or the target itself makes them dear."""
-    assert length_after(3, **company).ready < length_after(3).ready  # type: ignore[arg-type]
+    assert length_after(3, circumstances=Circumstances(target, DRAFTER)).ready < length_after(3).ready
+
+
+def test_in_company_the_target_runs_on_after_a_draft() -> None:
+    """Its steps do not wait for anybody's draft; alone, a session waits, for a step of its own would be in the way."""
+    crowd = Circumstances(replace(CHEAP_ROWS, active_sessions=2), DRAFTER)
+    assert length_after(8, circumstances=crowd).runs_on
+    assert not length_after(8).runs_on
 
 
 def test_what_others_have_seen_of_the_pair_counts_until_the_session_knows_better() -> None:
@@ -104,7 +109,7 @@ def test_a_session_plans_by_the_load_it_finds() -> None:
     """Before its first verdict: where others fill the steps, drafts are shorter, and less is drafted ahead."""
     alone, crowded = (DraftLength(DraftLengthConfig(), draft_tokens=16, random=Random(1)) for _ in range(2))
     alone.plan(CHEAP)
-    crowded.plan(Circumstances(replace(CHEAP_ROWS, active_sessions=16, batch_sequences=12.0), DRAFTER))
+    crowded.plan(Circumstances(replace(CHEAP_ROWS, active_sessions=16), DRAFTER))
     assert (crowded.ready, crowded.ahead) < (alone.ready, alone.ahead)
 
 
@@ -121,14 +126,14 @@ def test_a_session_does_not_draft_at_the_cost_of_the_others() -> None:
     length = DraftLength(NEVER_RESTS, draft_tokens=8, random=Random(1))
     crowd = Circumstances(replace(DEAR_ROWS, active_sessions=16), DRAFTER)
     for _ in range(20):
-        length.observe(answer(1, 4, sequences=16), 100.0, crowd)
+        length.observe(answer(1, 4), 100.0, crowd)
     assert length.rest_tokens
     for _ in range(20):  # it rests, so nobody drafts for it
-        length.observe(answer(0, 0, sequences=1), 70.0, Circumstances(CHEAP_ROWS))
+        length.observe(answer(0, 0), 70.0, Circumstances(CHEAP_ROWS))
     assert length.rest_tokens == 0
 
 
-@pytest.mark.parametrize("field", ["smoothing", "least_use", "drafter_tokens"])
+@pytest.mark.parametrize("field", ["least_use", "drafter_tokens"])
 def test_what_makes_no_sense_is_refused(field: str) -> None:
     """By name."""
     with pytest.raises(ConfigError, match=field):
@@ -145,7 +150,6 @@ def test_an_estimate_that_makes_no_sense_is_refused(field: str) -> None:
 @pytest.mark.parametrize(
     ("config", "field"),
     [
-        (DraftLengthConfig(smoothing=1.5), "smoothing"),
         (DraftLengthConfig(least_use=1.5), "least_use"),
         (AcceptanceConfig(prior=1.5), "prior"),
         (AcceptanceConfig(forgetting=1.5), "forgetting"),

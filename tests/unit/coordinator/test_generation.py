@@ -36,6 +36,7 @@ from draftmesh.telemetry.metrics import CoordinatorMetrics
 from draftmesh.tokenization import DraftTranslator
 from tests.helpers.clocks import FakeClock
 from tests.helpers.generation_bench import (
+    CROWDED,
     PROSE,
     Recorder,
     job_of,
@@ -154,6 +155,23 @@ def test_a_drafter_is_asked_for_what_may_be_of_use() -> None:
         generate_long(peer)
         asked[accuracy] = peer.streams[-1].commits[-1].max_ahead_tokens
     assert 3 < asked[0.7] < asked[1.0]
+
+
+def test_in_company_the_target_does_not_wait_for_drafts() -> None:
+    """It says a token in every step until the draft comes, which is judged from the first token on that is not there."""
+    target, output = FakeVerifier(PATH, tiny_tokenizer().vocabulary), Recorder()
+    drafters = seats_of(drafter(accuracy=0.9, token_ms=5.0))
+
+    async def main() -> float:
+        job = job_of(StopConditions(max_tokens=len(PATH)), draft_tokens=8)
+        await make_generation(job, seats_of(target, load=CROWDED), drafters, output).run()
+        return asyncio.get_running_loop().time()
+
+    duration_s = run_virtual(main())
+    books = output.ledger
+    assert output.ids == PATH
+    assert books.accepted_tokens > books.free_run_tokens > books.rounds / 2
+    assert books.draft_wait_ms < 50 * duration_s
 
 
 def test_a_drafter_is_asked_for_no_more_before_the_first_commit() -> None:

@@ -24,9 +24,6 @@ class DraftLengthConfig:
     """Whether drafts are as long as pays, and sessions rest that lose by drafting; else they have all tokens that a
     request allows: to study drafting itself."""
 
-    smoothing: float = 0.2
-    """Weight of the newest round in the mean number of sessions that share a step, in (0, 1]."""
-
     least_use: float = 0.1
     """A token is drafted while the draft before it is being judged if it will be wanted with this probability, in
     (0, 1]. So many times more where sessions share a step: while one waits for its draft, the others go on."""
@@ -41,7 +38,7 @@ class DraftLengthConfig:
     def validate(self) -> None:
         """Raise :class:`ConfigError`, naming the field, if a value makes no sense."""
         require_positive(self, "drafter_tokens")
-        require_up_to(1, self, "smoothing", "least_use")
+        require_up_to(1, self, "least_use")
         self.acceptance.validate()
         self.rest.validate()
         self.admission.validate()
@@ -59,9 +56,9 @@ class Circumstances:
     """The books of that drafter with this target, over all sessions."""
 
     @property
-    def sequences(self) -> float:
-        """Sessions that share a step of the target, as far as the verifier says."""
-        return max(1.0, min(self.verifier.batch_sequences, self.verifier.active_sessions))
+    def sessions(self) -> int:
+        """Those that share the target's steps."""
+        return max(1, self.verifier.active_sessions)
 
     @property
     def draft_token_ms(self) -> float:
@@ -81,7 +78,6 @@ class DraftLength:
         self._acceptance = Acceptance(config.acceptance)
         self._rest = Rest(config.rest)
         self._admission = Admission(config.admission, random)
-        self._sequences: float | None = None  # that share a step with the session, its own included
         self._speedup = math.inf
         self._drafting = Circumstances(LoadReport())  # when a drafter was last at work
         self.wanted = draft_tokens
@@ -92,6 +88,9 @@ class DraftLength:
 
         self.ahead = 0
         """Drafter tokens beyond a commit that are of use; 0: as many as may be."""
+
+        self.runs_on = False
+        """Whether the target is to go on alone after a draft until the next one comes."""
 
     @property
     def rest_tokens(self) -> int:
@@ -115,8 +114,6 @@ class DraftLength:
 
     def _learn(self, answer: Answer, elapsed_ms: float, circumstances: Circumstances) -> None:
         verdict = answer.verdict
-        known = circumstances.sequences if self._sequences is None else self._sequences
-        self._sequences = known + self._config.smoothing * (max(1, verdict.batch_sequences) - known)
         if answer.judges:
             self._acceptance.learn(verdict.accepted, answer.judged_tokens)
         is_refused = self._admission.refused_tokens > 0
@@ -133,20 +130,16 @@ class DraftLength:
 
     def _choose(self, now: Circumstances) -> None:
         acceptance = self._acceptance.estimate(now.pair)
-        sequences = now.sequences if self._sequences is None else self._sequences
-        at_once = RoundCosts(CostCurve(now.verifier.costs), sequences)
+        at_once = RoundCosts(CostCurve(now.verifier.costs), now.sessions)
         waiting = replace(at_once, draft_token_ms=now.draft_token_ms)
         self.wanted = best_draft_length(self._most, acceptance, waiting)
         self.ready = max(self.wanted, best_draft_length(self._most, acceptance, at_once))
-        least_use = min(1.0, self._config.least_use * sequences)
+        least_use = min(1.0, self._config.least_use * now.sessions)
         useful = max(self.wanted + 1, useful_length(acceptance, least_use))
         self.ahead = math.ceil(self._config.drafter_tokens * useful) + _UNSTABLE_TOKENS
-        self._speedup = self._speedup_of_all(acceptance, waiting, now.verifier)
-
-    def _speedup_of_all(self, acceptance: float, costs: RoundCosts, verifier: LoadReport) -> float:
-        """A session that is alone with the target needs no permission: what it loses, it sees."""
-        sessions = max(costs.sequences, verifier.active_sessions)
-        return speedup(self.wanted, acceptance, costs, sessions) if sessions > 1 else math.inf
+        self.runs_on = now.sessions > 1
+        # A session that is alone with the target needs no permission: what it loses, it sees.
+        self._speedup = speedup(self.wanted, acceptance, waiting) if self.runs_on else math.inf
 
 
 _UNSTABLE_TOKENS = 2

@@ -255,13 +255,20 @@ class Generation:
     def _round_of(self, decision: Decision, rounds: RoundBook) -> VerifyRound | None:
         base, draft = self._transcript.prefix.extend(decision.expected_ids), decision.draft
         if draft:
-            return VerifyRound(rounds.next_round, base, draft.ids, draft.evidence)
+            return VerifyRound(rounds.next_round, base, draft.ids, draft.evidence, self._run_on_tokens(decision))
         if not decision.free_run:
             return None
         limit_tokens = self._proposals.rest_tokens or self._config.free_run_tokens
         if self._feed is None:
             limit_tokens = self._remaining_tokens
         return VerifyRound(rounds.next_round, base, free_run=min(limit_tokens, self._remaining_tokens))
+
+    def _run_on_tokens(self, decision: Decision) -> int:
+        """How far the target goes on alone after a draft and the token that follows it."""
+        if not self._proposals.runs_on:
+            return 0
+        left_tokens = self._remaining_tokens - len(decision.expected_ids) - len(decision.draft.ids) - 1
+        return min(self._config.free_run_tokens, max(0, left_tokens))
 
     async def _until_something_changes(self, now: _Conversation, decision: Decision) -> None:
         waits_s = [] if decision.wait_s is None else [decision.wait_s]

@@ -73,6 +73,11 @@ class Proposals:
         """Tokens that the target is to say alone because drafting does not pay; 0: it pays, or is still on trial."""
         return self._length.rest_tokens
 
+    @property
+    def runs_on(self) -> bool:
+        """Whether the target goes on alone after a draft until the next one comes."""
+        return self._length.runs_on
+
     def begin(self, verifier: Seat[Verifier]) -> None:
         """Another verifier takes the session."""
         if self._feed is not None and self._feed.bond is None:

@@ -80,9 +80,9 @@ class RoundBook:
         """The round whose draft the verifier is at; None if there is none.
 
         A round that was sent ahead is not, until what it has followed is committed; and if that has come out otherwise,
-        never: then it only waits to be answered as stale.
+        never: then it only waits to be answered as stale. One whose draft has been judged may run on.
         """
-        drafts = (request for request in self._open.values() if _proposes(request))
+        drafts = (request for request in self._open.values() if _proposes(request) and request.round > self._judged_to)
         return next((request for request in drafts if not _is_ahead(request, committed)), None)
 
     @property
