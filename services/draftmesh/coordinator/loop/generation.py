@@ -23,6 +23,7 @@ from draftmesh.coordinator.loop.draft_length import DraftLength, DraftLengthConf
 from draftmesh.coordinator.loop.failover import Failover, FailoverConfig
 from draftmesh.coordinator.loop.pace import Pace, PaceConfig
 from draftmesh.coordinator.loop.proposals import Decision, Proposals, VerifierState
+from draftmesh.coordinator.loop.psi_passing import pass_on
 from draftmesh.coordinator.loop.rounds import Answer, RoundBook
 from draftmesh.coordinator.loop.silence import Silence
 from draftmesh.coordinator.loop.transcript import Transcript
@@ -169,7 +170,7 @@ class Generation:
         for message in now.inbox.take():
             now.silence.heard()
             if isinstance(message, PsiQuery):
-                self._pass_on(message, now.rounds)
+                pass_on(message, now.rounds.judged(self._transcript.prefix), self._transcript, self._feed)
             else:
                 self._hear(now.rounds, message, now.seat)
         if now.rounds.is_idle or (self._feed is not None and self._feed.awaits_psi):
@@ -201,21 +202,6 @@ class Generation:
         if verdict.tokens or self._transcript.finished:
             self._delivery.add(advance)
         return len(advance.text)
-
-    def _pass_on(self, query: PsiQuery, rounds: RoundBook) -> None:
-        """Have the drafter answer a question about the block that is being judged.
-
-        Raises:
-            UnavailableError: the verifier asks about tokens that it was not sent.
-        """
-        prefix = self._transcript.prefix
-        judged = rounds.judged(prefix)
-        draft_ids = judged.draft_ids if judged is not None else ()
-        accepted = query.prefix.length - prefix.length
-        is_known = 0 <= accepted <= len(draft_ids) and prefix.extend(draft_ids[:accepted]) == query.prefix
-        if self._feed is None or judged is None or not is_known:
-            raise UnavailableError("the verifier asks for ψ after tokens that it was not sent")
-        self._feed.ask(query, self._transcript.text_prefix, draft_ids[:accepted])
 
     def _decide(self, now: _Conversation) -> Decision:
         """What to do now."""
@@ -255,20 +241,15 @@ class Generation:
     def _round_of(self, decision: Decision, rounds: RoundBook) -> VerifyRound | None:
         base, draft = self._transcript.prefix.extend(decision.expected_ids), decision.draft
         if draft:
-            return VerifyRound(rounds.next_round, base, draft.ids, draft.evidence, self._run_on_tokens(decision))
+            left_tokens = self._remaining_tokens - len(decision.expected_ids) - len(draft.ids) - 1
+            run_on = min(self._config.free_run_tokens, max(0, left_tokens)) if self._proposals.runs_on else 0
+            return VerifyRound(rounds.next_round, base, draft.ids, draft.evidence, run_on)
         if not decision.free_run:
             return None
         limit_tokens = self._proposals.rest_tokens or self._config.free_run_tokens
         if self._feed is None:
             limit_tokens = self._remaining_tokens
         return VerifyRound(rounds.next_round, base, free_run=min(limit_tokens, self._remaining_tokens))
-
-    def _run_on_tokens(self, decision: Decision) -> int:
-        """How far the target goes on alone after a draft and the token that follows it."""
-        if not self._proposals.runs_on:
-            return 0
-        left_tokens = self._remaining_tokens - len(decision.expected_ids) - len(decision.draft.ids) - 1
-        return min(self._config.free_run_tokens, max(0, left_tokens))
 
     async def _until_something_changes(self, now: _Conversation, decision: Decision) -> None:
         waits_s = [] if decision.wait_s is None else [decision.wait_s]
