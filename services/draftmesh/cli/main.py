@@ -15,7 +15,7 @@ from rich.console import Console
 
 from draftmesh import __version__
 from draftmesh.core.errors import ConfigError, DraftmeshError
-from draftmesh.engine.wait_policy import sleep_while_waiting
+from draftmesh.engine.wait_policy import wait_briefly
 
 app = App(
     name="draftmesh",
@@ -37,7 +37,7 @@ app.command("draftmesh.cli.daemons:coordinator", help="Run one coordinator shard
 
 def main() -> None:
     """Entry point of the console command."""
-    sleep_while_waiting()  # before a subcommand loads torch
+    wait_briefly()  # before a subcommand loads torch
     try:
         app()
     except ConfigError as error:

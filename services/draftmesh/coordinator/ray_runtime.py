@@ -27,7 +27,7 @@ from draftmesh.coordinator.replicas import (
     membership_of,
 )
 from draftmesh.core.errors import UnavailableError
-from draftmesh.engine.wait_policy import sleep_while_waiting
+from draftmesh.engine.wait_policy import wait_briefly
 
 NAMESPACE = "draftmesh"
 CONTROLLER_NAME = "pool-controller"
@@ -58,7 +58,7 @@ class _Replica:
     """One daemon in one actor."""
 
     def __init__(self, spec: ReplicaSpec) -> None:
-        sleep_while_waiting()  # here too, since a cluster that is joined knows nothing of our environment
+        wait_briefly()  # here too, since a cluster that is joined knows nothing of our environment
         self._spec = spec
         self._stack = AsyncExitStack()
         self._daemon: RunningDaemon | None = None

@@ -1,12 +1,21 @@
 """Linear layers with repacked weights, so that a CPU verifies several rows for the price of one.
 
-A plain float32 matrix product of 2 to 8 rows packs the whole weight into the BLAS library's own layout on every call,
-which costs more than the product. oneDNN can be given the packed layout once. Its kernel works on blocks of rows, and
-with a weight that has to come from memory a whole block costs less than one row alone: fewer rows are filled up with
-zeros (measured on AVX-512, 5440 x 1024: 1 row 1.64 ms, 2 rows 1.91, 6 rows 1.25, 8 rows 1.68; a plain row 1.55). Small
-layers lose by oneDNN's call overhead in the step of a single row, so they keep a second weight for it. Which layout
-each shape gets is measured (``linear_choice``). Values differ from the plain layer's by rounding only. bfloat16 is
-packed in the same way where the machine multiplies it: with half the bytes, a verification costs little more than half.
+A plain float32 matrix product of several rows packs the whole weight into the BLAS library's own layout on every call,
+which costs more than the product. oneDNN can be given the packed layout once. From how many rows on that pays is the
+machine's affair, and so is whether its kernel, which works on blocks of rows, is faster with a whole block, filled up
+with zeros, than with few rows:
+
+    ms for a weight of 5120 x 1024, two threads  1 row  3 rows  5 rows  9 rows
+    plain, a machine with AMX                    0.67   0.72    1.85    2.36
+    packed, the same machine                     0.76   0.99    1.05    1.10
+    the same, filled up to 6 rows                1.10   1.10    1.10    1.10
+    plain, one with AVX-512 alone (one thread)   1.55
+    packed, the same (one thread)                1.64                   1.68
+    the same, filled up to 6 rows                1.25   1.25    1.25
+
+So each shape's layout is measured (``linear_choice``), and the plain weight is held beside the packed one where it is
+faster for few rows. Values differ from the plain layer's by rounding only. bfloat16 is packed in the same way where
+the machine multiplies it: with half the bytes, a verification costs little more than half.
 """
 
 from __future__ import annotations
@@ -34,8 +43,8 @@ class LinearLayout:
     least_rows: int = 1
     """The packed product computes at least so many rows."""
 
-    single: bool = False
-    """Besides the packed weight a second one is held, for steps of one row."""
+    plain_rows: int = 0
+    """Up to so many rows are multiplied by a second weight, which is held beside the packed one; 0: there is none."""
 
     column_major: bool = False
     """The second weight, or the only one that is not packed, has each of its columns in one piece."""
@@ -82,17 +91,24 @@ class PackedLinear(nn.Module):
 
 
 class RowLinear(nn.Module):
-    """A packed layer with a second weight that multiplies single rows."""
+    """A packed layer with a second weight that multiplies few rows."""
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, packed: PackedLinear) -> None:  # weight: [out, in]
+    def __init__(
+        self,
+        weight: Tensor,  # [out, in]
+        bias: Tensor | None,
+        packed: PackedLinear,
+        plain_rows: int,
+    ) -> None:
         super().__init__()
         self._packed = packed
         self._weight = weight.detach()
         self._bias = None if bias is None else bias.detach()
+        self._most_numbers = plain_rows * packed.in_features
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., in] to [..., out]."""
-        if x.numel() == self._packed.in_features:
+        if x.numel() <= self._most_numbers:
             return functional.linear(x, self._weight, self._bias)
         y: Tensor = self._packed(x)
         return y
@@ -114,7 +130,7 @@ def pack_linear_layers(model: nn.Module, choose: Choose) -> PackingReport:
         plain += 0 if layout.packed else len(same)
         while same:
             parent, name, layer = same.pop()  # so that no more than one weight is held twice
-            size += layer.weight.nbytes * (layout.packed + layout.single)
+            size += layer.weight.nbytes * (layout.packed + (layout.plain_rows > 0))
             setattr(parent, name, relaid(layer, layout))
     return PackingReport(packed, plain, size)
 
@@ -122,10 +138,9 @@ def pack_linear_layers(model: nn.Module, choose: Choose) -> PackingReport:
 def relaid(layer: nn.Linear | Conv1D, layout: LinearLayout) -> nn.Module:
     """The layer in that layout; itself if nothing changes."""
     weight, bias = weight_of(layer), layer.bias
-    if layout.packed and not layout.single:
-        return PackedLinear(weight, bias, layout.least_rows)
     if layout.packed:
-        return RowLinear(_laid(weight, layout), bias, PackedLinear(weight, bias, layout.least_rows))
+        packed = PackedLinear(weight, bias, layout.least_rows)
+        return RowLinear(_laid(weight, layout), bias, packed, layout.plain_rows) if layout.plain_rows else packed
     if isinstance(layer, nn.Linear) and layout.column_major:
         layer.weight = nn.Parameter(column_major(weight), requires_grad=False)
     return layer

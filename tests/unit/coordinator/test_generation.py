@@ -158,7 +158,7 @@ def test_a_drafter_is_asked_for_what_may_be_of_use() -> None:
 
 
 def test_in_company_the_target_does_not_wait_for_drafts() -> None:
-    """It says a token in every step until the draft comes, which is judged from the first token on that is not there."""
+    """It says a token in every step until the draft comes, of which what is said by then is not judged any more."""
     target, output = FakeVerifier(PATH, tiny_tokenizer().vocabulary), Recorder()
     drafters = seats_of(drafter(accuracy=0.9, token_ms=5.0))
 

@@ -8,32 +8,39 @@ import sys
 
 import pytest
 
-from draftmesh.engine.wait_policy import sleep_while_waiting, users_own
+from draftmesh.engine.wait_policy import users_own, wait_briefly
 
-VARIABLE = "OMP_WAIT_POLICY"
+SPINS, POLICY = "GOMP_SPINCOUNT", "OMP_WAIT_POLICY"
 
 
-def policy_of_a_child() -> str:
+def told_to_a_child() -> tuple[str, str]:
     """What a process that is started now has been told."""
-    code = f"import os; print(os.environ.get({VARIABLE!r}, ''))"
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    code = f"import os; print(os.environ.get({SPINS!r}, '-'), os.environ.get({POLICY!r}, '-'))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    spins, policy = said.split()
+    return spins, policy
 
 
-def test_threads_sleep_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_wait_briefly_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     """Children inherit it, but for those of a context that wants the user's own choice."""
-    monkeypatch.delenv(VARIABLE, raising=False)
-    sleep_while_waiting()
-    assert policy_of_a_child().upper() == "PASSIVE"
+    for name in (SPINS, POLICY):
+        monkeypatch.delenv(name, raising=False)
+    wait_briefly()
+    assert told_to_a_child() == ("20000", "-")
     with users_own():
-        assert policy_of_a_child() == ""
-    assert policy_of_a_child().upper() == "PASSIVE"
-    del os.environ[VARIABLE]
+        assert told_to_a_child() == ("-", "-")
+    assert told_to_a_child() == ("20000", "-")
+    del os.environ[SPINS]
 
 
-@pytest.mark.parametrize("chosen", ["ACTIVE", "PASSIVE"])
-def test_the_users_choice_stays(chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "chosen"), [(POLICY, "ACTIVE"), (POLICY, "PASSIVE"), (SPINS, "7")])
+def test_the_users_choice_stays(name: str, chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everywhere."""
-    monkeypatch.setenv(VARIABLE, chosen)
-    sleep_while_waiting()
+    for each in (SPINS, POLICY):
+        monkeypatch.delenv(each, raising=False)
+    monkeypatch.setenv(name, chosen)
+    wait_briefly()
+    expected = tuple(chosen if each == name else "-" for each in (SPINS, POLICY))
     with users_own():
-        assert policy_of_a_child() == chosen
+        assert told_to_a_child() == expected
+    assert told_to_a_child() == expected
