@@ -60,7 +60,10 @@ class EngineConfig:
     """Tokens of one sequence at most, prompt included; 0 takes the model's own context."""
 
     packed_linear: bool = True
-    """On a CPU, repack the weights of linear layers where that is measured to be faster."""
+    """On a CPU, repack the weights of linear layers where that is measured to be faster for several rows.
+
+    The plain weights stay beside them where those are faster for few rows: then weights take twice their memory.
+    """
 
     fused_layers: bool = True
     """Compute models of known families by our own forward, which calls fewer operations."""
