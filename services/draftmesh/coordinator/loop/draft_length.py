@@ -61,6 +61,11 @@ class Circumstances:
         return max(1, self.verifier.active_sessions)
 
     @property
+    def steps(self) -> CostCurve | None:
+        """What the target's steps take; None if it does not say."""
+        return CostCurve(self.verifier.costs) if self.verifier.costs else None
+
+    @property
     def draft_token_ms(self) -> float:
         """A step of the drafter as it is filled now; 0 if it does not say."""
         if self.drafter is None or not self.drafter.costs:
@@ -99,28 +104,28 @@ class DraftLength:
 
     def plan(self, circumstances: Circumstances) -> None:
         """Choose a length by what is known now."""
-        if self._config.is_adaptive and circumstances.verifier.costs:
-            self._choose(self._remembered(circumstances))
+        if self._config.is_adaptive:
+            self._choose(circumstances.steps, self._remembered(circumstances))
 
     def observe(self, answer: Answer, elapsed_ms: float, circumstances: Circumstances) -> None:
         """Take in a verdict that came so long after the one before, and choose anew."""
         if not self._config.is_adaptive:
             return
+        steps = circumstances.steps
         if not answer.has_prefill:
-            self._learn(answer, elapsed_ms, circumstances)
-        self.plan(circumstances)
+            self._learn(answer, elapsed_ms, steps, has_drafter=circumstances.drafter is not None)
+        self._choose(steps, self._remembered(circumstances))
         if self._drafting.drafter is not None:
             self._admission.observe(len(answer.verdict.tokens), self._speedup)
 
-    def _learn(self, answer: Answer, elapsed_ms: float, circumstances: Circumstances) -> None:
+    def _learn(self, answer: Answer, elapsed_ms: float, steps: CostCurve | None, *, has_drafter: bool) -> None:
         verdict = answer.verdict
         if answer.judges:
             self._acceptance.learn(verdict.accepted, answer.judged_tokens)
         is_refused = self._admission.refused_tokens > 0
-        if self._rest.left_tokens or (circumstances.drafter is not None and not is_refused):
+        if self._rest.left_tokens or (has_drafter and not is_refused):
             spent = Spent(elapsed_ms, len(verdict.tokens), 1 + answer.judged_tokens, verdict.batch_rows)
-            costs = circumstances.verifier.costs
-            self._rest.observe(spent, CostCurve(costs) if costs else None)
+            self._rest.observe(spent, steps)
 
     def _remembered(self, circumstances: Circumstances) -> Circumstances:
         """A session that rests has no drafter, but will have one like its last."""
@@ -128,9 +133,11 @@ class DraftLength:
             self._drafting = circumstances
         return replace(self._drafting, verifier=circumstances.verifier)
 
-    def _choose(self, now: Circumstances) -> None:
+    def _choose(self, steps: CostCurve | None, now: Circumstances) -> None:
+        if steps is None:
+            return
         acceptance = self._acceptance.estimate(now.pair)
-        at_once = RoundCosts(CostCurve(now.verifier.costs), now.sessions)
+        at_once = RoundCosts(steps, now.sessions)
         waiting = replace(at_once, draft_token_ms=now.draft_token_ms)
         self.wanted = best_draft_length(self._most, acceptance, waiting)
         self.ready = max(self.wanted, best_draft_length(self._most, acceptance, at_once))
