@@ -8,6 +8,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from draftmesh.client import Chunk, GenerateOptions, Generation
 
 
@@ -91,11 +93,16 @@ class TokenTimes:
         return rate.seconds / rate.tokens if rate.tokens else None
 
     def after(self, tokens: int) -> Rate:
-        """What follows the chunk that brings the ``tokens``-th token, which starts the clock; nothing if none does."""
-        start = next((arrival for arrival in self.arrivals if arrival.tokens >= tokens), None)
-        if start is None:
+        """What follows the ``tokens``-th token, which starts the clock; nothing if all came with the first chunk.
+
+        Nobody knows when the tokens of a chunk were made: those of the first count as made when it came, those of
+        another as made evenly since the one before it.
+        """
+        if tokens >= self.tokens:
             return Rate(0, 0.0)
-        return Rate(self.tokens - start.tokens, self.arrivals[-1].at_s - start.at_s)
+        start_s = np.interp(tokens, [one.tokens for one in self.arrivals], [one.at_s for one in self.arrivals])
+        counted = self.tokens - max(tokens, self.arrivals[0].tokens)
+        return Rate(counted, self.arrivals[-1].at_s - float(start_s))
 
     def between(self, start_s: float, end_s: float) -> int:
         """Tokens that arrived in [``start_s``, ``end_s``), monotonic times."""

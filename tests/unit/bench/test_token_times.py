@@ -25,12 +25,18 @@ def test_a_token_takes_the_time_after_the_first_chunk() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tokens", "rate"),
-    [(1, Rate(10, 4.0)), (2, Rate(6, 3.0)), (5, Rate(6, 3.0)), (6, Rate(0, 0.0)), (12, Rate(0, 0.0))],
+    ("tokens", "counted", "seconds"),
+    [(1, 10, 4.0), (2, 9, 3.75), (5, 6, 3.0), (6, 5, 2.5), (10, 1, 0.5), (11, 0, 0.0), (12, 0, 0.0)],
 )
-def test_the_clock_starts_with_the_chunk_that_brings_a_token(tokens: int, rate: Rate) -> None:
-    """What comes in that chunk does not count, since nobody knows when the chunk's tokens were made."""
-    assert THREE_CHUNKS.after(tokens) == rate
+def test_the_clock_starts_with_a_token(tokens: int, counted: int, seconds: float) -> None:
+    """The tokens of a chunk count as made evenly since the one before it, for nobody knows when they were made."""
+    assert THREE_CHUNKS.after(tokens) == Rate(counted, seconds)
+
+
+def test_what_comes_with_the_first_chunk_took_no_time() -> None:
+    """Its tokens do not count, and a generation of nothing else has nothing to count."""
+    assert times((2.0, 4), (3.0, 5)).after(2) == Rate(1, 1.0)
+    assert times((2.0, 7)).after(2) == Rate(0, 0.0)
 
 
 def test_tokens_count_in_the_window_in_which_they_arrive() -> None:
