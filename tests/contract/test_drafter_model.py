@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoModelForCausalLM
 
-from draftmesh.core.draft import Commit, Evaluate, Evaluated
+from draftmesh.core.draft import Commit, DraftExtent, Evaluate, Evaluated
 from draftmesh.core.errors import NotFoundError
 from draftmesh.core.evidence import PsiEvidence, check_evidence
 from draftmesh.core.fence import Fence
@@ -73,6 +73,29 @@ async def test_draft_is_the_models_own_continuation(
     """Drafted tokens are what the model says, at T = 0 and with keyed noise from its processed distribution."""
     async with drafter.open(draft_open(CONTEXT, sampling=sampling, noise_key=KEY)) as stream:
         assert items_of(await until_paused(stream)) == continuation(folder, [], 10, sampling)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+@pytest.mark.parametrize("method", [Method.EXACT, Method.TLI, Method.TLI_EXACT])
+async def test_an_unsure_draft_is_the_beginning_of_a_sure_one(
+    drafter: GrpcDrafter, method: Method, temperature: float
+) -> None:
+    """What is drawn is the same, token by token, but no further than the drafter is sure; a commit asks for more."""
+    await drafter.register_vocabulary(VOCABULARY.digest, VOCABULARY)
+    common = replace(
+        draft_open(CONTEXT, sampling=SamplingParams(temperature=temperature), noise_key=KEY, method=method),
+        target_vocabulary_digest=VOCABULARY.digest if method.proposes_ids else b"",
+    )
+    async with drafter.open(common) as stream:
+        assert stream.pauses_when_unsure
+        whole = items_of(await until_paused(stream))
+    unsure = DraftExtent(least_confidence=1e-7)
+    async with drafter.open(replace(common, first_extent=unsure)) as stream:
+        drafted = items_of(await until_paused(stream))
+        assert 0 < len(drafted) < len(whole)
+        await stream.send(Commit(1, 0, (drafted[0],)))
+        drafted += items_of(await until_paused(stream, 1))
+    assert drafted[: len(whole)] == whole
 
 
 async def test_blocks_follow_each_other(drafter: GrpcDrafter) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Sequence
 
 import grpc
@@ -71,6 +72,7 @@ async def test_open_is_answered_with_what_applies(drafter: GrpcDrafter) -> None:
     info = await drafter.info()
     async with drafter.open(draft_open(TEXT, max_ahead_tokens=1000)) as stream:
         assert (stream.opened.drafter_digest, stream.opened.max_ahead_tokens) == (info.digest, CONFIG.max_ahead_tokens)
+        assert not stream.pauses_when_unsure  # an index has no probabilities
 
 
 async def test_no_limit_means_the_default(drafter: GrpcDrafter) -> None:
@@ -95,6 +97,13 @@ async def test_no_match_is_said(drafter: GrpcDrafter) -> None:
     assert [(block.items, block.start) for block in blocks] == [((), TextPrefix())]
 
 
+def unsure(least_confidence: float) -> drafter_pb2.DraftRequest:
+    """A commit that asks for a draft of this confidence."""
+    request = wire(Commit(1, 0, (b"x",)))
+    request.commit.least_confidence = least_confidence
+    return request
+
+
 OPEN = draft_open(TEXT)
 BAD_STREAMS = {
     "nothing": ([], StateError),
@@ -108,6 +117,8 @@ BAD_STREAMS = {
         StateError,
     ),
     "commit number 0": ([wire(OPEN), wire(Commit(0, 0, (b"x",)))], InvalidRequestError),
+    "more than certain": ([wire(OPEN), unsure(1.5)], InvalidRequestError),
+    "no number": ([wire(OPEN), unsure(math.nan)], InvalidRequestError),
     "evaluate": ([wire(OPEN), wire(Evaluate(1, TextPrefix(), ((1,),)))], UnsupportedMethodError),
     "method not offered": ([wire(draft_open(TEXT, method=Method.TLI))], UnsupportedMethodError),
     "method off": ([wire(draft_open(TEXT, method=Method.OFF))], UnsupportedMethodError),

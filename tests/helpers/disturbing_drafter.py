@@ -80,6 +80,11 @@ class _DisturbedStream:
         """The drafter's own."""
         return self._stream.drafter_digest
 
+    @property
+    def pauses_when_unsure(self) -> bool:
+        """As the drafter does."""
+        return self._stream.pauses_when_unsure
+
     async def send(self, message: Commit | Evaluate) -> None:
         """Undisturbed: the drafter hears everything that it is told, or its stream is broken."""
         await self._stream.send(message)

@@ -19,7 +19,8 @@ from draftmesh.core.fence import Fence
 from draftmesh.core.protocols import DraftStream, TokenTable
 from draftmesh.core.sampling import Method, NoiseKey, SamplingParams
 from draftmesh.core.text import Item
-from draftmesh.drafter.chain import Chain, Divergence, DraftToken
+from draftmesh.drafter.chain import Chain
+from draftmesh.drafter.draft_token import Divergence, DraftToken
 from draftmesh.drafter.judge import draft_judge
 from draftmesh.drafter.opening import Meters, Opening
 from draftmesh.drafter.path_runner import SequenceBudget

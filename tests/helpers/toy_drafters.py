@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from draftmesh.coordinator.drafting.buffer import DraftLimits
 from draftmesh.coordinator.drafting.drafts import Draft
 from draftmesh.coordinator.drafting.id_drafts import IdDrafts
-from draftmesh.core.draft import Commit
+from draftmesh.core.draft import Commit, DraftExtent
 from draftmesh.core.errors import InvalidTextError
 from draftmesh.core.sampling import Method, SamplingParams
 from draftmesh.core.text import Item, Role, items_length
 from draftmesh.decoding.noise_key import NoisePosition
 from draftmesh.decoding.proposal import ProposalShape, shared_choices
 from draftmesh.decoding.streams import Stream, stream_key
-from draftmesh.drafter.chain import Chain, DraftToken
+from draftmesh.drafter.chain import Chain
+from draftmesh.drafter.draft_token import DraftToken
 from draftmesh.drafter.noise_positions import token_position
 from draftmesh.tokenization.intersection import intersect
 from tests.helpers.toy_language import ToyModel
@@ -39,11 +40,19 @@ class SharedTokenDrafter:
     """``tli``, ``rejection`` and ``tli-exact``: draws the target's tokens one by one."""
 
     def __init__(
-        self, model: ToyModel, target: ToyModel, sampling: SamplingParams, method: Method, *, support: int = 64
+        self,
+        model: ToyModel,
+        target: ToyModel,
+        sampling: SamplingParams,
+        method: Method,
+        *,
+        support: int = 64,
+        extent: DraftExtent = DraftExtent(),
     ) -> None:
         self._own = ToyProposals(model, sampling)
         self._target = target
         self._method = method
+        self._extent = extent
         shared = intersect(target.vocabulary, model.vocabulary)
         choices = shared_choices(target.vocabulary, shared.target_ids, shared.drafter_ids, len(model.vocabulary), CPU)
         self._shape = ProposalShape(choices, None if method is Method.TLI_EXACT else support)
@@ -56,9 +65,10 @@ class SharedTokenDrafter:
         while waiting := {session: line for session, line in waiting.items() if _wants_more(session, line)}:
             drawings = [Drawing(line.path, self._position(session, line)) for session, line in waiting.items()]
             found = self._own.propose(drawings, [self._shape] * len(drawings))
-            for line, proposal in zip(waiting.values(), found, strict=True):
+            sure = self._own.confidences(drawings, found)
+            for line, proposal, confidence in zip(waiting.values(), found, sure, strict=True):
                 item = self._target.vocabulary.items([proposal.choice])[0]
-                line.chain.draw(DraftToken(item, proposal.choice, proposal.distribution))
+                line.chain.draw(DraftToken(item, proposal.choice, proposal.distribution, confidence=confidence))
                 line.path = (*line.path, proposal.token)
         for line in lines.values():
             if line.chain.unsent_tokens:
@@ -72,7 +82,7 @@ class SharedTokenDrafter:
         line.drafts.settle(tokens, items)
         line.drafts.note_commit(commit_seq)
         offset = line.chain.committed.length
-        if line.chain.commit(Commit(commit_seq, offset, items)) is not None:
+        if line.chain.commit(Commit(commit_seq, offset, items, self._extent)) is not None:
             line.path = self._own.encode(session.tokens, self._target)
 
     def psi(self, session: Session, accepted: Sequence[int], ids: Sequence[int]) -> list[float]:
@@ -81,7 +91,7 @@ class SharedTokenDrafter:
 
     def _line(self, session: Session) -> _Line:
         if session not in self._lines:
-            chain = Chain((), _MAX_AHEAD, method=self._method)
+            chain = Chain((), _MAX_AHEAD, method=self._method, first_extent=self._extent)
             self._lines[session] = _Line(
                 chain, IdDrafts(DraftLimits(_MAX_AHEAD), self._method, self._target.vocabulary)
             )

@@ -14,6 +14,7 @@ from draftmesh.decoding.history import DrawRow, History
 from draftmesh.decoding.noise_key import NoisePosition
 from draftmesh.decoding.proposal import Proposal, ProposalSampler, ProposalShape
 from draftmesh.decoding.sampler import Sampler
+from draftmesh.drafter.confidence import confidences_of
 from tests.helpers.toy_language import ToyModel
 
 CPU = torch.device("cpu")
@@ -52,6 +53,12 @@ class ToyProposals:
         """One proposal for each drawing."""
         logits = self.model.logits([drawing.path for drawing in drawings])
         return self.proposals.propose(logits, self.rows(drawings), shapes)
+
+    def confidences(self, drawings: Sequence[Drawing], proposals: Sequence[Proposal]) -> list[float]:
+        """How sure the drafter is of each."""
+        logits = self.model.logits([drawing.path for drawing in drawings])
+        temperatures = [self.sampling.temperature] * len(drawings)
+        return confidences_of(logits, temperatures, [proposal.token for proposal in proposals])
 
     def encode(self, tokens: Sequence[int], target: ToyModel) -> tuple[int, ...]:
         """The drafter's ids of a committed text."""

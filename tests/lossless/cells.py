@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import assert_never
 
+from draftmesh.core.draft import DraftExtent
 from draftmesh.core.sampling import Method, SamplingParams
 from draftmesh.decoding.psi import TreeBounds
 from tests.helpers.joint_law import Law, joint_law
@@ -30,6 +31,9 @@ GREEDY_NAME, GREEDY = "T=0", SamplingParams()
 PSI_CAPS_BYTES = (16, 4, 1)
 TIGHT_BOUNDS = tuple(replace(AMPLE, **bound) for bound in ({"max_depth": 2}, {"max_paths": 2}, {"max_paths": 6}))
 """Bounds of draft trees that many drafts meet."""
+
+PAUSES = (0.05, 0.25)
+"""Least confidences of drafts: few pause by the first before they are as long as any, most by the second."""
 
 NARROW_SUPPORT = 5
 """Tokens of a proposal in cells whose proposals are cut short."""
@@ -62,6 +66,7 @@ class Cell:
     cap_bytes: int = 16
     support: int = 64
     bounds: TreeBounds = AMPLE
+    least_confidence: float = 0.0
 
     @property
     def name(self) -> str:
@@ -69,7 +74,9 @@ class Cell:
         cap = f" cap {self.cap_bytes}" if self.method is Method.SLRS else ""
         depth = f" depth {self.bounds.max_depth}" if self.bounds.max_depth != AMPLE.max_depth else ""
         paths = f" paths {self.bounds.max_paths}" if self.bounds.max_paths != AMPLE.max_paths else ""
-        return self.method.label + cap + (f" top {self.support}" if self.support != 64 else "") + depth + paths
+        support = f" top {self.support}" if self.support != 64 else ""
+        pauses = f" below {self.least_confidence:g}" if self.least_confidence else ""
+        return self.method.label + cap + support + depth + paths + pauses
 
     @property
     def setting_name(self) -> str:
@@ -117,7 +124,13 @@ def plain_cells() -> list[Cell]:
     cells = [replace(cell, setting=setting) for cell in methods for setting in SETTINGS]
     short = (Cell(Method.EXACT, "T=1"), Cell(Method.TLI, "T=1"), Cell(Method.SLRS, "T=1"))
     bounded = [Cell(Method.SLRS, "T=1", bounds=bounds) for bounds in TIGHT_BOUNDS]
-    return [*cells, *(replace(cell, pair=MISSING_ROW) for cell in short), *bounded]
+    return [*cells, *(replace(cell, pair=MISSING_ROW) for cell in short), *bounded, *pausing_cells()]
+
+
+def pausing_cells() -> list[Cell]:
+    """Drafts that are as long as what they say allows."""
+    methods = (Method.TLI, Method.TLI_EXACT, Method.REJECTION)
+    return [Cell(method, "T=1", least_confidence=least) for method in methods for least in PAUSES]
 
 
 def find(cell: Cell, seeds: range) -> Finding:
@@ -153,9 +166,9 @@ def _drafter(cell: Cell, target: ToyModel) -> ToyDrafter:
         case Method.EXACT:
             return TextDrafter(cell.pair.drafter(), target, sampling)
         case Method.TLI | Method.TLI_EXACT:
-            return SharedTokenDrafter(cell.pair.drafter(), target, sampling, cell.method, support=cell.support)
+            return _sharing(cell, cell.pair.drafter(), target, sampling)
         case Method.REJECTION:
-            return SharedTokenDrafter(toy_twin(), target, sampling, cell.method, support=cell.support)
+            return _sharing(cell, toy_twin(), target, sampling)
         case Method.SLRS:
             drafter = cell.pair.drafter()
             return BlockDrafter(
@@ -165,3 +178,8 @@ def _drafter(cell: Cell, target: ToyModel) -> ToyDrafter:
             raise ValueError("auto is one of the others")
         case _:
             assert_never(cell.method)
+
+
+def _sharing(cell: Cell, drafter: ToyModel, target: ToyModel, sampling: SamplingParams) -> ToyDrafter:
+    extent = DraftExtent(least_confidence=cell.least_confidence)
+    return SharedTokenDrafter(drafter, target, sampling, cell.method, support=cell.support, extent=extent)

@@ -79,6 +79,11 @@ MUTANTS = (
         target_bugs.forgets_what_is_missing,
     ),
     Mutant(
+        "an unsure token is left out itself",
+        Cell(Method.TLI, "T=1", least_confidence=0.25),
+        draft_bugs.leaves_out_unsure_tokens,
+    ),
+    Mutant(
         "noise reused after a zero-byte token",
         Cell(Method.OFF, "T=1", pair=SILENT_TOKENS),
         token_bugs.reuses_noise,

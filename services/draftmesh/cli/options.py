@@ -79,7 +79,7 @@ class PairOptions:
 class ThreadOptions(PairOptions):
     """How the models of a benchmark are run."""
 
-    verifier_threads: int = 1
+    verifier_threads: int = 0
     """CPU threads of the target that has a drafter; 0 takes all cores."""
 
     off_threads: int = 0

@@ -9,6 +9,8 @@ from pathlib import Path
 from draftmesh.cli.options import DEMO, DEMO_UNIGRAM, NGRAM, ModelOptions, PoolOptions
 from draftmesh.coordinator.admission import AdmissionConfig
 from draftmesh.coordinator.config import CoordinatorConfig
+from draftmesh.coordinator.loop.draft_length import DraftLengthConfig
+from draftmesh.coordinator.loop.generation import GenerationConfig
 from draftmesh.coordinator.replicas import ReplicaKind, ReplicaSpec
 from draftmesh.core.errors import ConfigError
 from draftmesh.demo.models import DRAFTER_SENTENCEPIECE, DRAFTER_UNIGRAM, demo_model_path, expanded_target
@@ -32,7 +34,9 @@ def deployment_plan(models: ModelOptions, pools: PoolOptions) -> tuple[ReplicaSp
         raise ConfigError("every drafter has a name of its own, its path's last; --drafters sets the replicas of each")
     if min(pools.shards, pools.verifiers) < 1 or pools.drafters < 0:
         raise ConfigError("a deployment needs at least one shard and one verifier, and no negative number of drafters")
-    return (*_verifiers(models, pools), *_drafters(models, pools), *_shards(pools))
+    members = (*_verifiers(models, pools), *_drafters(models, pools))
+    drafts_ahead = sum(spec.cpus for spec in members) <= _usable_cores()
+    return (*members, *_shards(pools, drafts_ahead=drafts_ahead))
 
 
 def target_path(models: ModelOptions) -> str:
@@ -48,7 +52,7 @@ def model_path(drafter: str) -> str:
 
 
 def _verifiers(models: ModelOptions, pools: PoolOptions) -> Iterator[ReplicaSpec]:
-    threads = models.verifier_threads or os.cpu_count() or 1
+    threads = models.verifier_threads or _usable_cores()
     config = VerifierConfig(
         engine=EngineConfig(
             model=target_path(models),
@@ -104,7 +108,9 @@ def _drafter_config(drafter: str, models: ModelOptions, pools: PoolOptions) -> D
     return DrafterConfig(engine=engine, name=_public_name(drafter), listen=listen, max_sessions=pools.max_sessions)
 
 
-def _shards(pools: PoolOptions) -> Iterator[ReplicaSpec]:
+def _shards(pools: PoolOptions, *, drafts_ahead: bool) -> Iterator[ReplicaSpec]:
+    """Where all compute on the same few cores, nothing is drafted while a target computes."""
+    length = DraftLengthConfig(drafts_ahead=drafts_ahead)
     for shard in range(pools.shards):
         config = CoordinatorConfig(
             listen=pools.listen,
@@ -113,6 +119,7 @@ def _shards(pools: PoolOptions) -> Iterator[ReplicaSpec]:
             shard=shard,
             trust_drafters=True,
             admission=AdmissionConfig(max_sessions=pools.max_sessions * pools.verifiers),
+            generation=GenerationConfig(draft_length=length),
         )
         config.validate()
         yield ReplicaSpec(
@@ -126,6 +133,11 @@ def _shards(pools: PoolOptions) -> Iterator[ReplicaSpec]:
 
 def _public_name(model: str) -> str:
     return Path(model).name or model
+
+
+def _usable_cores() -> int:
+    """Cores that this process, and those that it starts, may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _gpus(device: str) -> float:

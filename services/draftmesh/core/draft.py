@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from draftmesh.core.errors import MalformedBlockError
+from draftmesh.core.errors import InvalidRequestError, MalformedBlockError
 from draftmesh.core.evidence import Evidence
 from draftmesh.core.fence import Fence
 from draftmesh.core.sampling import Method, NoiseKey, SamplingParams
@@ -12,6 +12,23 @@ from draftmesh.core.text import Item, TextPrefix, items_length
 
 DEFAULT_PROPOSAL_SUPPORT = 64
 DEFAULT_PSI_CAP_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class DraftExtent:
+    """How far a draft is to go."""
+
+    ahead_tokens: int = 0
+    """Drafter tokens at most beyond the newest commit; 0: the most that the stream was opened for."""
+
+    least_confidence: float = 0.0
+    """The draft pauses where all of it is right with less than this probability by the drafter's own judgement: the
+    product of the probabilities of the tokens that were drawn beyond the newest commit, in [0, 1]."""
+
+    def __post_init__(self) -> None:
+        """Raise :class:`InvalidRequestError` for what is no probability."""
+        if not 0.0 <= self.least_confidence <= 1.0:
+            raise InvalidRequestError(f"least_confidence must be in [0, 1], got {self.least_confidence:g}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +61,8 @@ class DraftOpen:
     psi_cap_bytes: int = DEFAULT_PSI_CAP_BYTES
     """The translation rule proposes no token longer than this (``slrs``): part of the proposal's law."""
 
-    first_ahead_tokens: int = 0
-    """Drafter tokens at most until the first commit; 0: as many as after any other. Not for ``slrs``."""
+    first_extent: DraftExtent = DraftExtent()
+    """Of the draft until the first commit. Not for ``slrs``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +78,8 @@ class Commit:
     items: tuple[Item, ...]
     """One for each of the target's tokens; ``b""`` for one that has neither bytes nor a role."""
 
-    max_ahead_tokens: int = 0
-    """Drafter tokens at most beyond this commit, while it is the newest; 0: the most that the stream was opened for."""
+    extent: DraftExtent = DraftExtent()
+    """Of the draft beyond this commit, while it is the newest. Not for ``slrs``."""
 
 
 @dataclass(frozen=True, slots=True)

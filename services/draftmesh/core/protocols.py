@@ -26,6 +26,10 @@ class DraftStream(Protocol):
     def drafter_digest(self) -> bytes:
         """The drafter's digest, as it said when it opened the stream."""
 
+    @property
+    def pauses_when_unsure(self) -> bool:
+        """Whether it heeds the least confidence of a draft's extent, as it said then."""
+
     async def send(self, message: Commit | Evaluate) -> None:
         """Send in order; raises UnavailableError when the stream has ended."""
 

@@ -113,6 +113,30 @@ def best_draft_length(most: int, acceptance: float, costs: RoundCosts) -> int:
     return max(range(1, most + 1), key=lambda draft_tokens: goodput(draft_tokens, acceptance, costs), default=0)
 
 
+def least_confidence(usual: int, most: int, acceptance: float, costs: RoundCosts) -> float:
+    """How probable a draft has to be so that one more token pays.
+
+    If all of a draft is right with probability P, another token commits P a more tokens in the mean. It costs a row,
+    which all sessions that share the step wait for, and a session that is alone waits for its drawing too; in that time
+    they all commit what they usually do. In the mean over the rows up to ``most``: where a row more is dear, those
+    after it may be cheap.
+
+    Args:
+        usual: Length of a draft in the mean, at least 1.
+        most: Length of a draft at most, at least ``usual``.
+        acceptance: a, above 0.
+        costs: Of a round.
+
+    Returns:
+        A probability, never one that even a sure draft would miss.
+    """
+    sessions = costs.sessions
+    more_rows = sessions * most
+    row_ms = (costs.step.ms(sessions + more_rows) - costs.step.ms(sessions)) / more_rows
+    token_ms = sessions * row_ms + (costs.draft_token_ms if sessions == 1 else 0.0)
+    return min(_SURE, goodput(usual, acceptance, costs) * token_ms / acceptance)
+
+
 def useful_length(acceptance: float, least_use: float) -> int:
     """Draft tokens beyond a commit that are wanted with a probability of at least ``least_use``, in (0, 1].
 
@@ -120,3 +144,7 @@ def useful_length(acceptance: float, least_use: float) -> int:
     """
     certain = 1.0 - 1e-3
     return 1 + math.floor(math.log(least_use) / math.log(min(max(acceptance, 1e-9), certain)))
+
+
+_SURE = 0.95
+"""A draft that is right with this probability goes on, whatever it costs."""

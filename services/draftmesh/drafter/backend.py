@@ -26,6 +26,10 @@ class Backend(Protocol):
         """Who the drafter is."""
 
     @property
+    def knows_confidence(self) -> bool:
+        """Whether its draft tokens have a probability."""
+
+    @property
     def tokenizer_files(self) -> tuple[TokenizerFile, ...]:
         """The drafter's tokenizer; none without a model."""
 

@@ -18,85 +18,17 @@ has been judged in its place, and a block of ``slrs`` is never continued.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
+from math import prod
 
-from draftmesh.core.draft import Block, Commit
+from draftmesh.core.draft import Block, Commit, DraftExtent
 from draftmesh.core.errors import InternalError, StateError
-from draftmesh.core.evidence import Evidence, ProposalEvidence, PsiEvidence, SparseDistribution
+from draftmesh.core.evidence import Evidence, ProposalEvidence, PsiEvidence
 from draftmesh.core.sampling import Method
 from draftmesh.core.text import TERMINAL_ROLES, Item, TextPrefix, items_length
+from draftmesh.drafter.draft_token import Divergence, DraftPosition, DraftToken
+from draftmesh.drafter.keep import Keep, keep_of
 from draftmesh.drafter.symbols import common_length, to_items, to_symbols
-
-
-class Keep(enum.Enum):
-    """What is left of a draft after a commit that its text begins with."""
-
-    TEXT = enum.auto()
-    """All that is ahead, from inside a drawn token too (``exact``)."""
-
-    TOKENS = enum.auto()
-    """All, if the commit is drawn tokens, one by one (``tli`` and its like).
-
-    By the text alone a token would stay that was rejected, when one without bytes was recovered in its place.
-    """
-
-    NOTHING = enum.auto()
-    """Every commit begins a new block (``slrs``)."""
-
-
-def keep_of(method: Method) -> Keep:
-    """What a method's commits keep."""
-    match method:
-        case Method.TLI | Method.REJECTION | Method.TLI_EXACT:
-            return Keep.TOKENS
-        case Method.SLRS:
-            return Keep.NOTHING
-        case _:
-            return Keep.TEXT
-
-
-@dataclass(frozen=True, slots=True)
-class DraftToken:
-    """One drawn token: what it says, and what its method has to say of it."""
-
-    item: Item
-    """Its bytes, not empty, or its role."""
-
-    target_id: int | None = None
-    """The target's token that it is, for methods whose proposals are target ids."""
-
-    distribution: SparseDistribution | None = None
-    """What it was drawn from (``tli``, ``rejection``)."""
-
-    psi: float | None = None
-    """Its ψ after the tokens of the block before it (``slrs``)."""
-
-
-@dataclass(frozen=True, slots=True)
-class DraftPosition:
-    """Where a draft token starts."""
-
-    offset: int
-    """Bytes generated before it."""
-
-    tokens: int
-    """Target tokens generated before it, those of the draft included."""
-
-
-@dataclass(frozen=True, slots=True)
-class Divergence:
-    """A commit that the drawn text does not begin with."""
-
-    dropped_tokens: int
-    """Drawn tokens, counted from the last one, that are no longer part of the text."""
-
-    items: tuple[Item, ...]
-    """The committed text after the tokens that stay; what the proposer has to go on from."""
-
-    wasted_bytes: int = 0
-    """Drawn bytes that the commit contradicts."""
 
 
 class Chain:
@@ -109,7 +41,7 @@ class Chain:
         *,
         method: Method = Method.EXACT,
         committed_tokens: int = 0,
-        first_ahead_tokens: int = 0,
+        first_extent: DraftExtent | None = None,
     ) -> None:
         """Start with ``committed`` (``committed_tokens`` target tokens) generated already and nothing drawn."""
         self._method = method
@@ -118,8 +50,8 @@ class Chain:
         self._committed_tokens = committed_tokens
         self._commit_seq = 0
         self._max_ahead_tokens = max_ahead_tokens
-        self._ahead_tokens = max_ahead_tokens  # beyond the newest commit
-        self._limit_ahead(first_ahead_tokens)
+        self._extent = DraftExtent(max_ahead_tokens)  # beyond the newest commit
+        self._limit(first_extent or self._extent)
         self._lead: tuple[int, ...] = ()
         self._tokens: list[tuple[int, ...]] = []
         self._drawn_tokens: list[DraftToken] = []  # beside ``_tokens``
@@ -149,8 +81,10 @@ class Chain:
 
     @property
     def room(self) -> int:
-        """Tokens that may still be drawn before the next commit; 0 once the draft has ended."""
-        return 0 if self.ended else max(0, self._ahead_tokens - len(self._tokens))
+        """Tokens that may still be drawn before the next commit; 0 once the draft has ended, or goes on unsurely."""
+        if self.ended or self._is_unsure:
+            return 0
+        return max(0, self._extent.ahead_tokens - len(self._tokens))
 
     @property
     def ended(self) -> bool:
@@ -167,6 +101,15 @@ class Chain:
     def unsent_tokens(self) -> int:
         """Drawn tokens that no block has carried yet."""
         return len(self._tokens) - self._sent
+
+    @property
+    def sends_each(self) -> bool:
+        """Whether a drawn token must go out at once, by itself.
+
+        Where tokens are judged by ratios, what one says must not decide whether it can be judged in time, as it would
+        if it went out sooner because it is the one after which drafting pauses.
+        """
+        return self._method.judges_by_ratio and self._extent.least_confidence > 0.0
 
     @property
     def fresh(self) -> bool:
@@ -202,7 +145,7 @@ class Chain:
         self._committed = self._committed.extend(commit.items)
         self._committed_tokens += len(commit.items)
         self._commit_seq = commit.commit_seq
-        self._limit_ahead(commit.max_ahead_tokens)
+        self._limit(commit.extent)
         self._lead += to_symbols(commit.items)
         drawn = self._drawn
         agreeing = common_length(drawn, self._lead)
@@ -211,10 +154,11 @@ class Chain:
             self._settle_tokens(agreeing)
         return None if agrees else self._diverge(items_length(to_items(drawn[agreeing:])))
 
-    def _limit_ahead(self, tokens: int) -> None:
+    def _limit(self, extent: DraftExtent) -> None:
         """Blocks of ``slrs`` are as long as its first message says."""
         if self._keep is not Keep.NOTHING:
-            self._ahead_tokens = min(tokens or self._max_ahead_tokens, self._max_ahead_tokens)
+            tokens = min(extent.ahead_tokens or self._max_ahead_tokens, self._max_ahead_tokens)
+            self._extent = DraftExtent(tokens, extent.least_confidence)
 
     def back_up(self, pending: bytes) -> None:
         """The proposer will redraw ``pending``, the end of the committed text, with its next tokens."""
@@ -242,6 +186,12 @@ class Chain:
                 return PsiEvidence(tuple(t.psi for t in tokens if t.psi is not None), self._missing_next)
             case _:
                 return None
+
+    @property
+    def _is_unsure(self) -> bool:
+        """A token that begins in the committed text is as good as the part of it that is known: right."""
+        beyond = self._drawn_tokens[1:] if self._lead else self._drawn_tokens
+        return prod(token.confidence for token in beyond) < self._extent.least_confidence
 
     @property
     def _drawn(self) -> tuple[int, ...]:

@@ -12,9 +12,9 @@ from draftmesh.core.protocols import TokenTable
 from draftmesh.core.sampling import Method
 from draftmesh.decoding.noise_key import NoisePosition
 from draftmesh.decoding.proposal import Choices, Proposal, ProposalShape
-from draftmesh.drafter.chain import Divergence, DraftToken
 from draftmesh.drafter.draft_sequence import DraftSequence
-from draftmesh.drafter.judge import Propose, proposal_of
+from draftmesh.drafter.draft_token import Divergence, DraftToken
+from draftmesh.drafter.judge import Propose, confidences, proposal_of
 from draftmesh.drafter.noise_positions import token_position
 from draftmesh.drafter.opening import Opening
 from draftmesh.drafter.proposer import Sink, no_psi
@@ -74,16 +74,17 @@ class IdProposer:
         self._meters.step(step)
         for token in settled:
             self._sequence.push(token)
-        self.draw(self._sink.drawn([self._token(proposal_of(judgement))]))
+        (confidence,) = confidences(judgement)
+        self.draw(self._sink.drawn([self._token(proposal_of(judgement), confidence)]))
 
     def failed(self, error: DraftmeshError) -> None:
         """The engine has closed the sequence."""
         self._sink.failed(error)
 
-    def _token(self, proposal: Proposal) -> DraftToken:
+    def _token(self, proposal: Proposal, confidence: float) -> DraftToken:
         chosen = proposal.choice
         item = self._target.role(chosen) or self._target.token_bytes(chosen)
-        return DraftToken(item, chosen, proposal.distribution)
+        return DraftToken(item, chosen, proposal.distribution, confidence=confidence)
 
     def _position(self) -> NoisePosition | None:
         """Fresh for each draft token that can come to be judged; ``tli-exact`` reads the noise that the target does."""

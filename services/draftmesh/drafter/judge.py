@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, compress
+from itertools import accumulate, compress, islice
 from operator import not_
 
 import torch
@@ -21,6 +21,7 @@ from draftmesh.decoding.judge import Judge as MatchingJudge
 from draftmesh.decoding.noise_key import NoisePosition
 from draftmesh.decoding.proposal import Proposal, ProposalSampler, ProposalShape
 from draftmesh.decoding.sampler import Sampler
+from draftmesh.drafter.confidence import confidences_of
 from draftmesh.drafter.healing import Healing
 from draftmesh.engine.judging import Case, Judge, Judgement
 
@@ -42,10 +43,29 @@ class Propose:
 
 
 @dataclass(frozen=True, slots=True)
-class Proposed(Judgement):
+class Drawn(Judgement):
+    """What was drawn, and how probable the model finds it."""
+
+    confidences: tuple[float, ...] = ()
+    """One for each token, by ``confidence.confidences_of``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed(Drawn):
     """The judgement of :class:`Propose`: the drafter's token to go on with, and what was drawn."""
 
     proposal: Proposal | None = None
+
+
+def confidences(judgement: Judgement) -> tuple[float, ...]:
+    """Of the drawn tokens.
+
+    Raises:
+        InternalError: it is not the judgement of a draft.
+    """
+    if not isinstance(judgement, Drawn):
+        raise InternalError("a judgement without confidences")
+    return judgement.confidences
 
 
 def proposal_of(judgement: Judgement) -> Proposal:
@@ -89,7 +109,12 @@ class DraftJudge:
         rows = [_row(case, own) for case, own in zip(cases, terms, strict=True)]
         chosen = logits[[span[-1] for span in spans]]
         proposals = self._proposals.propose(chosen, rows, [own.shape for own in terms])
-        return [Proposed(0, (proposal.token,), proposal=proposal) for proposal in proposals]
+        tokens = [proposal.token for proposal in proposals]
+        confidences = confidences_of(chosen, [row.sampling.temperature for row in rows], tokens)
+        return [
+            Proposed(0, (proposal.token,), confidences=(confidence,), proposal=proposal)
+            for proposal, confidence in zip(proposals, confidences, strict=True)
+        ]
 
     def _match(self, logits: Tensor, cases: Sequence[Case], spans: Sequence[range]) -> list[Judgement]:
         if not cases:
@@ -98,7 +123,8 @@ class DraftJudge:
             if isinstance(case.terms, Redraw) and (count := case.terms.tokens):
                 self._healing.decide(logits[span.start : span.start + count], case.draft[:count])
         rows = [row for span in spans for row in span]
-        return self._matching.judge(logits if len(rows) == len(logits) else logits[rows], cases)
+        judged = self._matching.judge(logits if len(rows) == len(logits) else logits[rows], cases)
+        return _drawn(logits, cases, spans, judged)
 
 
 def draft_judge(table: TokenTable, vocab_rows: int, device: torch.device | str) -> DraftJudge:
@@ -106,6 +132,22 @@ def draft_judge(table: TokenTable, vocab_rows: int, device: torch.device | str) 
     sampler = Sampler(table, device, vocab_rows)
     proposals = ProposalSampler(sampler, min(len(table), vocab_rows))
     return DraftJudge(MatchingJudge(sampler), Healing(table, vocab_rows), proposals)
+
+
+def _drawn(
+    logits: Tensor,  # [rows, vocab]
+    cases: Sequence[Case],
+    spans: Sequence[range],
+    judged: Sequence[Judgement],
+) -> list[Judgement]:
+    """With the confidence of each token."""
+    pairs = list(zip(spans, judged, strict=True))
+    rows = [row for span, own in pairs for row in span[: len(own.tokens)]]
+    temperatures = [
+        case.history.sampling.temperature for case, own in zip(cases, judged, strict=True) for _ in own.tokens
+    ]
+    found = iter(confidences_of(logits[rows], temperatures, [token for own in judged for token in own.tokens]))
+    return [Drawn(own.accepted, own.tokens, confidences=tuple(islice(found, len(own.tokens)))) for own in judged]
 
 
 def _row(case: Case, terms: Propose) -> DrawRow:

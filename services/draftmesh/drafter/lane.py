@@ -40,7 +40,7 @@ class Lane:
             request.max_ahead_tokens,
             method=request.method,
             committed_tokens=request.committed_tokens,
-            first_ahead_tokens=request.first_ahead_tokens,
+            first_extent=request.first_extent,
         )
         self._session = DraftSession(chain, outlet, clock, pacing)
 

@@ -32,6 +32,8 @@ Load = Callable[[EngineConfig], LoadedModel]
 class ModelBackend:
     """A model on an engine thread; see :class:`draftmesh.drafter.backend.Backend`."""
 
+    knows_confidence = True
+
     def __init__(
         self, config: DrafterConfig, engine: EngineConfig, metrics: DrafterMetrics, load: Load = load_model
     ) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from draftmesh.core.draft import Evaluate
 from draftmesh.core.text import Item
-from draftmesh.drafter.chain import Divergence, DraftToken
+from draftmesh.drafter.draft_token import Divergence, DraftToken
 from draftmesh.drafter.lookup import LookupConfig, SuffixIndex
 from draftmesh.drafter.proposer import Sink, no_psi
 

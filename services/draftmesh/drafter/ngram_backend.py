@@ -19,6 +19,8 @@ _UNLIMITED_TOKENS = (1 << 31) - 1
 class NgramBackend:
     """Proposers that look up repetitions; see :class:`draftmesh.drafter.backend.Backend`."""
 
+    knows_confidence = False
+
     def __init__(self, config: DrafterConfig) -> None:
         """Nothing to load."""
         self._config = config

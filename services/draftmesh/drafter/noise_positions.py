@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from draftmesh.core.protocols import TokenTable
 from draftmesh.core.sampling import NoiseKey
 from draftmesh.decoding.noise_key import NoisePosition
-from draftmesh.drafter.chain import DraftPosition
+from draftmesh.drafter.draft_token import DraftPosition
 
 
 def token_position(draft: NoiseKey, position: DraftPosition) -> NoisePosition:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from draftmesh.core.draft import Evaluate, Evaluated
 from draftmesh.core.errors import DraftmeshError, UnsupportedMethodError
-from draftmesh.drafter.chain import Divergence, DraftPosition, DraftToken
+from draftmesh.drafter.draft_token import Divergence, DraftPosition, DraftToken
 
 
 class Sink(Protocol):

@@ -13,7 +13,8 @@ from draftmesh.core.draft import Block, Commit, Evaluate, Evaluated
 from draftmesh.core.errors import DraftmeshError
 from draftmesh.core.protocols import Clock
 from draftmesh.core.text import Item
-from draftmesh.drafter.chain import Chain, Divergence, DraftPosition, DraftToken
+from draftmesh.drafter.chain import Chain
+from draftmesh.drafter.draft_token import Divergence, DraftPosition, DraftToken
 from draftmesh.drafter.proposer import Proposer
 
 
@@ -151,7 +152,9 @@ class DraftSession:
     def _is_due(self) -> bool:
         if not self._chain.unsent_tokens:
             return False
-        return self._chain.fresh or self._clock.monotonic() - self._last_block_at >= self._interval_s
+        if self._chain.fresh or self._chain.sends_each:
+            return True
+        return self._clock.monotonic() - self._last_block_at >= self._interval_s
 
     def _send(self, *, paused: bool) -> None:
         self._last_block_at = self._clock.monotonic()

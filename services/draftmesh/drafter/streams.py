@@ -19,6 +19,7 @@ from draftmesh.core.errors import (
 )
 from draftmesh.core.fence import Fence
 from draftmesh.core.protocols import Clock
+from draftmesh.core.sampling import Method
 from draftmesh.drafter.admission import admissible
 from draftmesh.drafter.backend import Backend
 from draftmesh.drafter.config import DrafterConfig
@@ -98,11 +99,16 @@ class DraftStreams:
             spans.begin(first.traceparent)
             await asyncio.to_thread(daemon.backend.prepare, request, target)
             await lane.open()
-            yield DraftOpened(daemon.backend.info.digest, request.max_ahead_tokens)
+            yield self._opened(request)
             async with _running(_Reader(incoming, claim, lane, spans, outbox).run()):
                 while (message := await outbox.get()) is not None:
                     self._count(message, spans)
                     yield message
+
+    def _opened(self, request: DraftOpen) -> DraftOpened:
+        backend = self._daemon.backend
+        pauses_when_unsure = backend.knows_confidence and request.method is not Method.SLRS
+        return DraftOpened(backend.info.digest, request.max_ahead_tokens, pauses_when_unsure)
 
     @contextmanager
     def _session(

@@ -25,8 +25,8 @@ from draftmesh.decoding.proposal import Choices, ProposalShape
 from draftmesh.decoding.psi import TreeBounds
 from draftmesh.decoding.streams import block_key
 from draftmesh.drafter.canonical import CanonicalPairs
-from draftmesh.drafter.chain import Divergence, DraftToken
 from draftmesh.drafter.context import fit_steadily
+from draftmesh.drafter.draft_token import Divergence, DraftToken
 from draftmesh.drafter.judge import Propose
 from draftmesh.drafter.noise_positions import string_position
 from draftmesh.drafter.opening import Opening

@@ -9,10 +9,10 @@ from __future__ import annotations
 from draftmesh.core.draft import Evaluate
 from draftmesh.core.errors import DraftmeshError
 from draftmesh.core.text import Role
-from draftmesh.drafter.chain import Divergence, DraftToken
 from draftmesh.drafter.draft_sequence import DraftSequence
+from draftmesh.drafter.draft_token import Divergence, DraftToken
 from draftmesh.drafter.healing import redrawn_tokens
-from draftmesh.drafter.judge import Redraw
+from draftmesh.drafter.judge import Redraw, confidences
 from draftmesh.drafter.opening import Opening
 from draftmesh.drafter.proposer import Sink, no_psi
 from draftmesh.engine.judging import Judgement
@@ -78,7 +78,8 @@ class TextProposer:
         for token in settled:
             self._sequence.push(token)
         exhausted = len(settled) < len(judgement.tokens)
-        tokens = [DraftToken(item) for item in self._vocabulary.items(settled)]
+        drawn = zip(self._vocabulary.items(settled), confidences(judgement), strict=False)
+        tokens = [DraftToken(item, confidence=confidence) for item, confidence in drawn]
         self.draw(self._sink.drawn(tokens, exhausted=exhausted))
 
     def failed(self, error: DraftmeshError) -> None:

@@ -14,6 +14,7 @@ from draftmesh.core.draft import (
     DEFAULT_PSI_CAP_BYTES,
     Block,
     Commit,
+    DraftExtent,
     DraftOpen,
     Evaluate,
     Evaluated,
@@ -38,6 +39,9 @@ class DraftOpened:
 
     max_ahead_tokens: int
     """Drafter tokens at most beyond the last commit, as applied."""
+
+    pauses_when_unsure: bool = False
+    """Whether it heeds the least confidence of a draft's extent."""
 
 
 DraftRequestMessage = DraftOpen | Commit | Evaluate
@@ -76,9 +80,14 @@ def draft_response_to_proto(message: DraftResponseMessage, fence: Fence) -> draf
     """One message from a drafter."""
     response = drafter_pb2.DraftResponse(fence=common.fence_to_proto(fence))
     match message:
-        case DraftOpened(digest, max_ahead_tokens):
-            opened = drafter_pb2.DraftOpened(drafter_digest=digest, max_ahead_tokens=max_ahead_tokens)
-            response.opened.CopyFrom(opened)
+        case DraftOpened():
+            response.opened.CopyFrom(
+                drafter_pb2.DraftOpened(
+                    drafter_digest=message.drafter_digest,
+                    max_ahead_tokens=message.max_ahead_tokens,
+                    pauses_when_unsure=message.pauses_when_unsure,
+                )
+            )
         case Block():
             response.block.CopyFrom(block_to_proto(message))
         case Evaluated():
@@ -92,7 +101,8 @@ def draft_response_from_proto(response: drafter_pb2.DraftResponse) -> DraftRespo
     """What a message from a drafter says, checked."""
     match response.WhichOneof("message"):
         case "opened":
-            return DraftOpened(response.opened.drafter_digest, response.opened.max_ahead_tokens)
+            opened = response.opened
+            return DraftOpened(opened.drafter_digest, opened.max_ahead_tokens, opened.pauses_when_unsure)
         case "block":
             return block_from_proto(response.block)
         case "evaluated":
@@ -117,7 +127,8 @@ def open_draft_to_proto(message: DraftOpen) -> drafter_pb2.OpenDraft:
         committed_tokens=message.committed_tokens,
         proposal_support=message.proposal_support,
         psi_cap_bytes=message.psi_cap_bytes,
-        first_ahead_tokens=message.first_ahead_tokens,
+        first_ahead_tokens=message.first_extent.ahead_tokens,
+        first_least_confidence=message.first_extent.least_confidence,
     )
 
 
@@ -142,7 +153,7 @@ def open_draft_from_proto(message: drafter_pb2.OpenDraft, fence: Fence) -> Draft
         committed_tokens=message.committed_tokens,
         proposal_support=message.proposal_support or DEFAULT_PROPOSAL_SUPPORT,
         psi_cap_bytes=message.psi_cap_bytes or DEFAULT_PSI_CAP_BYTES,
-        first_ahead_tokens=message.first_ahead_tokens,
+        first_extent=DraftExtent(message.first_ahead_tokens, message.first_least_confidence),
     )
 
 
@@ -150,7 +161,11 @@ def commit_to_proto(message: Commit) -> drafter_pb2.Commit:
     """A commit for the wire: an item stays an item, because it is a token."""
     items = [common.item_to_proto(item) for item in message.items]
     return drafter_pb2.Commit(
-        commit_seq=message.commit_seq, offset=message.offset, items=items, max_ahead_tokens=message.max_ahead_tokens
+        commit_seq=message.commit_seq,
+        offset=message.offset,
+        items=items,
+        max_ahead_tokens=message.extent.ahead_tokens,
+        least_confidence=message.extent.least_confidence,
     )
 
 
@@ -160,7 +175,7 @@ def commit_from_proto(message: drafter_pb2.Commit) -> Commit:
         common.positive_from_proto(message.commit_seq, "commit.commit_seq"),
         message.offset,
         common.items_from_proto(message.items, "commit.items"),
-        message.max_ahead_tokens,
+        DraftExtent(message.max_ahead_tokens, message.least_confidence),
     )
 
 

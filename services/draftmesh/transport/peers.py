@@ -118,6 +118,11 @@ class GrpcDraftStream:
         return self.opened.drafter_digest
 
     @property
+    def pauses_when_unsure(self) -> bool:
+        """Whether it heeds the least confidence of a draft's extent, as it said then."""
+        return self.opened.pauses_when_unsure
+
+    @property
     def draining(self) -> bool:
         """Whether the drafter has announced its end: move the session."""
         return self.session.draining

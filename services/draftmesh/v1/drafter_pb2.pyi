@@ -136,6 +136,7 @@ class OpenDraft(_message.Message):
     PROPOSAL_SUPPORT_FIELD_NUMBER: _builtins.int
     PSI_CAP_BYTES_FIELD_NUMBER: _builtins.int
     FIRST_AHEAD_TOKENS_FIELD_NUMBER: _builtins.int
+    FIRST_LEAST_CONFIDENCE_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     """The session, as named by the coordinator; 1 to 128 characters."""
     method: _common_pb2.Method.ValueType
@@ -160,6 +161,8 @@ class OpenDraft(_message.Message):
     """Draft tokens at most beyond committed, until the first Commit; no more than max_ahead_tokens, which 0 stands for.
     Not for METHOD_SLRS.
     """
+    first_least_confidence: _builtins.float
+    """As least_confidence of a Commit, until the first Commit."""
     @_builtins.property
     def context(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Item]:
         """What precedes the generation. Empty when a conversation is given."""
@@ -196,10 +199,11 @@ class OpenDraft(_message.Message):
         proposal_support: _builtins.int = ...,
         psi_cap_bytes: _builtins.int = ...,
         first_ahead_tokens: _builtins.int = ...,
+        first_least_confidence: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["conversation", b"conversation", "noise_key", b"noise_key", "sampling", b"sampling"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["committed", b"committed", "committed_tokens", b"committed_tokens", "context", b"context", "conversation", b"conversation", "first_ahead_tokens", b"first_ahead_tokens", "max_ahead_tokens", b"max_ahead_tokens", "method", b"method", "noise_key", b"noise_key", "proposal_support", b"proposal_support", "psi_cap_bytes", b"psi_cap_bytes", "sampling", b"sampling", "session_id", b"session_id", "target_vocabulary_digest", b"target_vocabulary_digest"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["committed", b"committed", "committed_tokens", b"committed_tokens", "context", b"context", "conversation", b"conversation", "first_ahead_tokens", b"first_ahead_tokens", "first_least_confidence", b"first_least_confidence", "max_ahead_tokens", b"max_ahead_tokens", "method", b"method", "noise_key", b"noise_key", "proposal_support", b"proposal_support", "psi_cap_bytes", b"psi_cap_bytes", "sampling", b"sampling", "session_id", b"session_id", "target_vocabulary_digest", b"target_vocabulary_digest"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -213,19 +217,23 @@ class DraftOpened(_message.Message):
 
     DRAFTER_DIGEST_FIELD_NUMBER: _builtins.int
     MAX_AHEAD_TOKENS_FIELD_NUMBER: _builtins.int
+    PAUSES_WHEN_UNSURE_FIELD_NUMBER: _builtins.int
     drafter_digest: _builtins.bytes
     """Digest of the drafter: of all that decides what it proposes with a given key."""
     max_ahead_tokens: _builtins.int
     """Draft tokens at most beyond the last commit, as applied."""
+    pauses_when_unsure: _builtins.bool
+    """Whether least_confidence is heeded."""
     def __init__(
         self,
         *,
         drafter_digest: _builtins.bytes = ...,
         max_ahead_tokens: _builtins.int = ...,
+        pauses_when_unsure: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["drafter_digest", b"drafter_digest", "max_ahead_tokens", b"max_ahead_tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["drafter_digest", b"drafter_digest", "max_ahead_tokens", b"max_ahead_tokens", "pauses_when_unsure", b"pauses_when_unsure"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -243,6 +251,7 @@ class Commit(_message.Message):
     OFFSET_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     MAX_AHEAD_TOKENS_FIELD_NUMBER: _builtins.int
+    LEAST_CONFIDENCE_FIELD_NUMBER: _builtins.int
     commit_seq: _builtins.int
     """Minted by the coordinator alone, counting from 1 without gaps; OpenDraft counts as 0."""
     offset: _builtins.int
@@ -250,6 +259,12 @@ class Commit(_message.Message):
     max_ahead_tokens: _builtins.int
     """Draft tokens at most beyond this commit, while it is the newest; no more than DraftOpened says, which 0 stands for.
     Not for METHOD_SLRS, whose blocks have the length that OpenDraft asks for.
+    """
+    least_confidence: _builtins.float
+    """While this commit is the newest, drafting pauses when the draft tokens beyond it are, by the drafter's own
+    probabilities, right with less than this probability, 0 to 1: the product of the probabilities of the tokens that
+    were drawn. What a token says decides about those after it alone, and where tokens are judged by ratios each one is
+    sent as soon as it is drawn. Only drafters that say so heed it; not for METHOD_SLRS.
     """
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Item]:
@@ -262,10 +277,11 @@ class Commit(_message.Message):
         offset: _builtins.int = ...,
         items: _abc.Iterable[_common_pb2.Item] | None = ...,
         max_ahead_tokens: _builtins.int = ...,
+        least_confidence: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_seq", b"commit_seq", "items", b"items", "max_ahead_tokens", b"max_ahead_tokens", "offset", b"offset"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_seq", b"commit_seq", "items", b"items", "least_confidence", b"least_confidence", "max_ahead_tokens", b"max_ahead_tokens", "offset", b"offset"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

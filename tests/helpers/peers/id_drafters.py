@@ -24,6 +24,7 @@ class FakeIdStream:
 
     def __init__(self, drafter: FakeIdDrafter, request: DraftOpen, wire: Wire) -> None:
         self.drafter_digest = drafter.digest
+        self.pauses_when_unsure = False
         self._drafter = drafter
         self._wire = wire
         self._request = request

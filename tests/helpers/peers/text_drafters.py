@@ -21,11 +21,12 @@ class FakeDraftStream:
 
     def __init__(self, drafter: FakeDrafter, request: DraftOpen, wire: Wire) -> None:
         self.drafter_digest = drafter.digest
+        self.pauses_when_unsure = False
         self._drafter = drafter
         self._wire = wire
         self.request = request
         self._max_ahead = request.max_ahead_tokens
-        self._ahead = request.first_ahead_tokens or self._max_ahead
+        self._ahead = request.first_extent.ahead_tokens or self._max_ahead
         self._committed: list[Item] = list(request.committed)
         self._draft: list[Item] = []
         self._commit_seq = 0
@@ -41,7 +42,7 @@ class FakeDraftStream:
         assert message.offset == items_length(self._committed)
         self.commits.append(message)
         self._commit_seq = message.commit_seq
-        self._ahead = message.max_ahead_tokens or self._max_ahead
+        self._ahead = message.extent.ahead_tokens or self._max_ahead
         settled, draft = _flat(message.items), _flat(self._draft)
         self._committed += message.items
         agrees = len(settled) <= len(draft) and draft[: len(settled)] == settled

@@ -9,13 +9,16 @@ from functools import partial
 
 from torch import Tensor
 
-from draftmesh.core.evidence import SparseDistribution
+from draftmesh.core.draft import Block
+from draftmesh.core.evidence import ProposalEvidence, SparseDistribution
 from draftmesh.decoding.history import DrawRow
 from draftmesh.decoding.proposal import Proposal, ProposalSampler, ProposalShape
+from draftmesh.drafter.chain import Chain
 from tests.lossless.planted.planting import Plant, replaced
 
 Propose = Callable[[ProposalSampler, Tensor, Sequence[DrawRow], Sequence[ProposalShape]], list[Proposal]]
 _propose: Propose = ProposalSampler.propose
+_take_block = Chain.take_block
 
 
 def _draft_the_argmax(
@@ -52,6 +55,20 @@ def _edited(proposal: Proposal) -> Proposal:
     return replace(proposal, distribution=reported)
 
 
+def _leave_out_unsure_tokens(chain: Chain, *, paused: bool) -> Block:
+    """The token after which drafting pauses is not sent: whether it is judged depends on what it says."""
+    block = _take_block(chain, paused=paused)
+    if chain.room or not isinstance(block.evidence, ProposalEvidence):
+        return block
+    kept = len(block.items) - 1
+    return replace(
+        block,
+        items=block.items[:kept],
+        target_ids=block.target_ids[:kept],
+        evidence=block.evidence.part(0, kept),
+    )
+
+
 def _pairs(proposal: Proposal) -> list[tuple[int, float]]:
     assert proposal.distribution is not None
     return list(zip(proposal.distribution.ids, proposal.distribution.weights, strict=True))
@@ -73,3 +90,6 @@ reports_without_temperature = _proposing(_report_without_temperature)
 
 reports_edited_probabilities = _proposing(_report_edited_probabilities)
 """A drafter's probabilities are edited in place."""
+
+leaves_out_unsure_tokens = partial(replaced, Chain, "take_block", _leave_out_unsure_tokens)
+"""What a token says decides whether it is judged."""

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from draftmesh.core.draft import Block, Commit
 from draftmesh.core.sampling import Method
 from draftmesh.core.text import Item, Role, TextPrefix, items_length, join_items
-from draftmesh.drafter.chain import Chain, DraftToken
+from draftmesh.drafter.chain import Chain
+from draftmesh.drafter.draft_token import DraftToken
 from draftmesh.drafter.symbols import to_items, to_symbols
 
 MAX_AHEAD_TOKENS = 5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from draftmesh.core.draft import Block, Commit, DraftOpen, Evaluate, Evaluated
+from draftmesh.core.draft import Block, Commit, DraftExtent, DraftOpen, Evaluate, Evaluated
 from draftmesh.core.endpoint import CostPoint, DrafterInfo, LoadReport, TokenizerFile, VerifierInfo
 from draftmesh.core.evidence import ProposalEvidence, PsiEvidence, SparseDistribution
 from draftmesh.core.fence import Fence
@@ -136,6 +136,7 @@ def verdicts(draw: st.DrawFn) -> Verdict:
 
 
 session_ids = st.text(min_size=1, max_size=128)
+extents = st.builds(DraftExtent, u32, st.floats(0.0, 1.0, width=32))
 draft_opens = st.builds(
     DraftOpen,
     session_id=session_ids,
@@ -147,15 +148,18 @@ draft_opens = st.builds(
     method=methods,
     max_ahead_tokens=u32,
     target_vocabulary_digest=digests,
-    first_ahead_tokens=u32,
+    first_extent=extents,
 )
 draft_requests = (
     draft_opens
-    | st.builds(Commit, counts, u64, items, u32)
+    | st.builds(Commit, counts, u64, items, extents)
     | st.builds(Evaluate, u64, text_prefixes, st.lists(some_ids, max_size=4).map(tuple))
 )
 draft_responses = (
-    st.builds(DraftOpened, digests, u32) | blocks() | st.builds(Evaluated, u64, psis) | st.builds(Draining, u32)
+    st.builds(DraftOpened, digests, u32, st.booleans())
+    | blocks()
+    | st.builds(Evaluated, u64, psis)
+    | st.builds(Draining, u32)
 )
 verify_opens = st.builds(
     VerifyOpen,

@@ -14,6 +14,7 @@ from draftmesh.coordinator.loop.rounds import Answer
 from draftmesh.core.endpoint import CostPoint, LoadReport
 from draftmesh.core.errors import ConfigError
 from draftmesh.core.ledger import Ledger
+from draftmesh.core.sampling import Method
 from draftmesh.core.text import TokenPrefix
 from draftmesh.core.verify import RoundStatus, Verdict
 
@@ -34,7 +35,7 @@ def answer(accepted: int, judged: int, *, has_prefill: bool = False) -> Answer:
 
 def length_after(accepted: int, *, circumstances: Circumstances = CHEAP, rounds: int = 40) -> DraftLength:
     """The policy after some rounds of eight draft tokens, so many of them accepted."""
-    length = DraftLength(NEVER_RESTS, draft_tokens=16, random=Random(1))
+    length = DraftLength(NEVER_RESTS, Method.EXACT, draft_tokens=16, random=Random(1))
     for _ in range(rounds):
         length.observe(answer(accepted, 8), 100.0, circumstances)
     return length
@@ -42,16 +43,16 @@ def length_after(accepted: int, *, circumstances: Circumstances = CHEAP, rounds:
 
 def test_before_anything_is_known_a_draft_is_as_long_as_it_may_be() -> None:
     """So are all drafts without adaption, whatever becomes of them."""
-    assert DraftLength(DraftLengthConfig(), draft_tokens=8, random=Random(1)).wanted == 8
-    fixed = DraftLength(DraftLengthConfig(is_adaptive=False), draft_tokens=8, random=Random(1))
+    assert DraftLength(DraftLengthConfig(), Method.EXACT, draft_tokens=8, random=Random(1)).plan.wanted == 8
+    fixed = DraftLength(DraftLengthConfig(is_adaptive=False), Method.EXACT, draft_tokens=8, random=Random(1))
     for _ in range(50):
         fixed.observe(answer(0, 8), 1000.0, CHEAP)
-    assert (fixed.wanted, fixed.ready, fixed.rest_tokens) == (8, 8, 0)
+    assert (fixed.plan.wanted, fixed.plan.ready, fixed.rest_tokens) == (8, 8, 0)
 
 
 def test_drafts_are_longer_the_more_is_accepted() -> None:
     """And longest when nothing is ever rejected."""
-    lengths = [length_after(accepted).wanted for accepted in (0, 1, 3, 8)]
+    lengths = [length_after(accepted).plan.wanted for accepted in (0, 1, 3, 8)]
     assert lengths == sorted(set(lengths))
     assert lengths[-1] == 16
 
@@ -60,20 +61,20 @@ def test_what_is_there_is_sent_even_if_it_did_not_pay_to_wait_for_it() -> None:
     """Drafting costs time; a token that has been drafted costs a row."""
     slow = Circumstances(CHEAP_ROWS, LoadReport(costs=(CostPoint(1, 40.0),)))
     length = length_after(2, circumstances=slow)
-    assert length.wanted < length.ready
+    assert length.plan.wanted < length.plan.ready
 
 
 @pytest.mark.parametrize("target", [replace(CHEAP_ROWS, active_sessions=8), DEAR_ROWS])
 def test_dear_rows_make_drafts_short(target: LoadReport) -> None:
     """Whether others fill the step or the target itself makes them dear."""
-    assert length_after(3, circumstances=Circumstances(target, DRAFTER)).ready < length_after(3).ready
+    assert length_after(3, circumstances=Circumstances(target, DRAFTER)).plan.ready < length_after(3).plan.ready
 
 
 def test_in_company_the_target_runs_on_after_a_draft() -> None:
     """Its steps do not wait for anybody's draft; alone, a session waits, for a step of its own would be in the way."""
     crowd = Circumstances(replace(CHEAP_ROWS, active_sessions=2), DRAFTER)
-    assert length_after(8, circumstances=crowd).runs_on
-    assert not length_after(8).runs_on
+    assert length_after(8, circumstances=crowd).plan.runs_on
+    assert not length_after(8).plan.runs_on
 
 
 def test_what_others_have_seen_of_the_pair_counts_until_the_session_knows_better() -> None:
@@ -82,8 +83,8 @@ def test_what_others_have_seen_of_the_pair_counts_until_the_session_knows_better
     bad = Circumstances(CHEAP_ROWS, DRAFTER, books)
     first = length_after(8, circumstances=bad, rounds=1)
     later = length_after(8, circumstances=bad, rounds=40)
-    assert first.wanted < length_after(8, rounds=1).wanted
-    assert later.wanted > first.wanted
+    assert first.plan.wanted < length_after(8, rounds=1).plan.wanted
+    assert later.plan.wanted > first.plan.wanted
 
 
 def test_tokens_after_a_rejected_one_are_not_counted() -> None:
@@ -94,28 +95,75 @@ def test_tokens_after_a_rejected_one_are_not_counted() -> None:
 
 def test_nothing_is_learned_from_the_first_verdict() -> None:
     """Its step has computed the prompt."""
-    length, other = (DraftLength(DraftLengthConfig(), draft_tokens=8, random=Random(1)) for _ in range(2))
+    length, other = (DraftLength(DraftLengthConfig(), Method.EXACT, draft_tokens=8, random=Random(1)) for _ in range(2))
     length.observe(answer(0, 8, has_prefill=True), 1e6, CHEAP)
-    other.plan(CHEAP)
-    assert (length.wanted, length.ready, length.ahead, length.rest_tokens) == (
-        other.wanted,
-        other.ready,
-        other.ahead,
-        0,
-    )
+    other.prepare(CHEAP)
+    assert (length.plan, length.rest_tokens) == (other.plan, 0)
 
 
 def test_a_session_plans_by_the_load_it_finds() -> None:
     """Before its first verdict: where others fill the steps, drafts are shorter, and less is drafted ahead."""
-    alone, crowded = (DraftLength(DraftLengthConfig(), draft_tokens=16, random=Random(1)) for _ in range(2))
-    alone.plan(CHEAP)
-    crowded.plan(Circumstances(replace(CHEAP_ROWS, active_sessions=16), DRAFTER))
-    assert (crowded.ready, crowded.ahead) < (alone.ready, alone.ahead)
+    alone, crowded = (
+        DraftLength(DraftLengthConfig(), Method.EXACT, draft_tokens=16, random=Random(1)) for _ in range(2)
+    )
+    alone.prepare(CHEAP)
+    crowded.prepare(Circumstances(replace(CHEAP_ROWS, active_sessions=16), DRAFTER))
+    assert (crowded.plan.ready, crowded.plan.extent.ahead_tokens) < (alone.plan.ready, alone.plan.extent.ahead_tokens)
+
+
+SURE = replace(CHEAP, pauses_when_unsure=True)
+
+
+def test_a_drafter_that_knows_how_sure_it_is_pauses_by_itself() -> None:
+    """Its drafts may be as long as allowed, whatever is accepted in the mean."""
+    length = length_after(2, circumstances=SURE)
+    assert (length.plan.wanted, length.plan.ready) == (16, 16)
+    assert 0.0 < length.plan.extent.least_confidence < 0.5
+    assert length_after(2).plan.extent.least_confidence == 0.0
+
+
+def test_a_draft_has_to_be_surer_where_rows_are_dear() -> None:
+    """Whether others fill the step or the target itself makes them dear."""
+    dear = replace(SURE, verifier=DEAR_ROWS)
+    least = [length_after(2, circumstances=now).plan.extent.least_confidence for now in (SURE, dear)]
+    assert least[0] < least[1]
+
+
+@pytest.mark.parametrize("method", [Method.TLI, Method.REJECTION])
+def test_what_a_draft_says_does_not_decide_whether_it_comes_in_time(method: Method) -> None:
+    """Where tokens are judged by ratios, drafts pause by what they say only while the target waits for them."""
+    alone, crowded = (DraftLength(NEVER_RESTS, method, draft_tokens=16, random=Random(1)) for _ in range(2))
+    alone.prepare(SURE)
+    crowded.prepare(replace(SURE, verifier=replace(CHEAP_ROWS, active_sessions=2)))
+    assert (alone.trusts_pauses(is_idle=True), alone.trusts_pauses(is_idle=False)) == (True, False)
+    assert crowded.plan.extent.least_confidence == 0.0
+    assert crowded.trusts_pauses(is_idle=False)
+
+
+def test_drafts_of_texts_pause_in_company_too() -> None:
+    """The target's own draws decide, whatever the draft says and whenever it comes."""
+    crowded = DraftLength(NEVER_RESTS, Method.EXACT, draft_tokens=16, random=Random(1))
+    crowded.prepare(replace(SURE, verifier=replace(CHEAP_ROWS, active_sessions=2)))
+    assert crowded.plan.extent.least_confidence > 0.0
+    assert crowded.trusts_pauses(is_idle=False)
+
+
+@pytest.mark.parametrize("circumstances", [CHEAP, SURE])
+def test_nothing_is_drafted_ahead_where_the_cores_are_shared(circumstances: Circumstances) -> None:
+    """A drafter is asked for one draft, and not for the next one as well."""
+    shared = replace(NEVER_RESTS, drafts_ahead=False, drafter_tokens=1.0)
+    ahead, shared_ahead = (
+        DraftLength(config, Method.EXACT, draft_tokens=16, random=Random(1)) for config in (NEVER_RESTS, shared)
+    )
+    for length in (ahead, shared_ahead):
+        length.prepare(circumstances)
+    assert shared_ahead.plan.extent.ahead_tokens == shared_ahead.plan.wanted
+    assert ahead.plan.extent.ahead_tokens > ahead.plan.wanted
 
 
 def test_a_session_without_a_drafter_does_not_rest() -> None:
     """It would draft if it could: that demand is to be seen."""
-    length = DraftLength(DraftLengthConfig(), draft_tokens=8, random=Random(1))
+    length = DraftLength(DraftLengthConfig(), Method.EXACT, draft_tokens=8, random=Random(1))
     for _ in range(50):
         length.observe(answer(0, 0), 1000.0, Circumstances(CHEAP_ROWS))
     assert length.rest_tokens == 0
@@ -123,7 +171,7 @@ def test_a_session_without_a_drafter_does_not_rest() -> None:
 
 def test_a_session_does_not_draft_at_the_cost_of_the_others() -> None:
     """Where rows are dear because many share the steps; it drafts again when they have gone."""
-    length = DraftLength(NEVER_RESTS, draft_tokens=8, random=Random(1))
+    length = DraftLength(NEVER_RESTS, Method.EXACT, draft_tokens=8, random=Random(1))
     crowd = Circumstances(replace(DEAR_ROWS, active_sessions=16), DRAFTER)
     for _ in range(20):
         length.observe(answer(1, 4), 100.0, crowd)

@@ -153,7 +153,7 @@ def test_a_drafter_is_asked_for_what_may_be_of_use() -> None:
     for accuracy in (0.7, 1.0):
         peer = drafter(accuracy=accuracy, token_ms=1.0)
         generate_long(peer)
-        asked[accuracy] = peer.streams[-1].commits[-1].max_ahead_tokens
+        asked[accuracy] = peer.streams[-1].commits[-1].extent.ahead_tokens
     assert 3 < asked[0.7] < asked[1.0]
 
 
@@ -178,7 +178,7 @@ def test_a_drafter_is_asked_for_no_more_before_the_first_commit() -> None:
     """While the target computes the prompt nothing is known but what its steps cost."""
     peer = drafter(accuracy=0.5, token_ms=1.0)
     generate_long(peer)
-    assert 3 < peer.streams[0].request.first_ahead_tokens < peer.streams[0].request.max_ahead_tokens
+    assert 3 < peer.streams[0].request.first_extent.ahead_tokens < peer.streams[0].request.max_ahead_tokens
 
 
 def test_a_session_that_rests_lets_its_drafter_go() -> None:

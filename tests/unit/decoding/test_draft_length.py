@@ -14,6 +14,7 @@ from draftmesh.decoding.draft_length import (
     best_draft_length,
     expected_tokens,
     goodput,
+    least_confidence,
     speedup,
     useful_length,
 )
@@ -114,3 +115,33 @@ def test_a_useful_token_is_reached_often_enough(acceptance: float) -> None:
 def test_the_extremes_have_a_useful_length_too(acceptance: float, length: int) -> None:
     """The first token is always wanted."""
     assert useful_length(acceptance, 0.1) == length
+
+
+def test_a_token_more_is_worth_what_is_committed_meanwhile() -> None:
+    """At the least confidence, what one more token commits in the mean is what its row and its drawing cost."""
+    costs = RoundCosts(MEASURED, draft_token_ms=2.0)
+    least = least_confidence(3, 7, 0.7, costs)
+    row_ms = (110.0 - 70.0) / 7
+    assert least * 0.7 == pytest.approx(goodput(3, 0.7, costs) * (row_ms + 2.0))
+
+
+@pytest.mark.parametrize("acceptance", [0.2, 0.6, 0.95])
+def test_a_token_more_has_to_be_surer_where_it_costs_more(acceptance: float) -> None:
+    """It never has to be certain, and where it costs nothing it is always drawn."""
+    least = [
+        least_confidence(2, 4, acceptance, RoundCosts(step, draft_token_ms=token_ms))
+        for step, token_ms in ((FLAT, 0.0), (FLAT, 2.0), (MEASURED, 2.0), (MEASURED, 20.0), (STEEP, 500.0))
+    ]
+    assert least == sorted(least)
+    assert (least[0], least[-1]) == (0.0, 0.95)
+
+
+def test_in_company_all_wait_for_a_row_and_nobody_for_its_drawing() -> None:
+    """A row costs each session that shares the step what it costs one alone."""
+    straight = CostCurve([CostPoint(0, 100.0), CostPoint(100, 200.0)])
+    alone, four = (RoundCosts(straight, sessions) for sessions in (1, 4))
+    for costs in (alone, four):
+        expected = costs.sessions * goodput(3, 0.7, costs) / 0.7
+        assert least_confidence(3, 8, 0.7, costs) == pytest.approx(expected)
+    slow = replace(four, draft_token_ms=1.0)
+    assert least_confidence(3, 8, 0.7, slow) == least_confidence(3, 8, 0.7, four)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from draftmesh.core.draft import Commit
+from draftmesh.core.draft import Commit, DraftExtent
 from draftmesh.core.errors import InternalError, StateError
 from draftmesh.core.evidence import ProposalEvidence, PsiEvidence, SparseDistribution
 from draftmesh.core.sampling import Method
 from draftmesh.core.text import Item, Role, TextPrefix
-from draftmesh.drafter.chain import Chain, Divergence, DraftPosition, DraftToken
+from draftmesh.drafter.chain import Chain
+from draftmesh.drafter.draft_token import Divergence, DraftPosition, DraftToken
 
 
 def drawn(*tokens: bytes | Role, max_ahead_tokens: int = 8) -> Chain:
@@ -77,23 +78,66 @@ def test_a_committed_end_gives_the_room_back() -> None:
 def test_a_commit_says_how_far_to_draw_ahead(ahead_tokens: int, room: int) -> None:
     """No further than the stream was opened for, which is what a commit means that says nothing."""
     chain = drawn(b"llo", b"!")
-    chain.commit(Commit(1, 2, (b"llo",), ahead_tokens))
+    chain.commit(Commit(1, 2, (b"llo",), DraftExtent(ahead_tokens)))
     assert chain.room == room
 
 
 @pytest.mark.parametrize(("first_ahead_tokens", "room"), [(3, 3), (0, 8), (99, 8)])
 def test_the_first_message_says_how_far_to_draw_before_a_commit(first_ahead_tokens: int, room: int) -> None:
     """A commit that says nothing means the stream's own limit again."""
-    chain = Chain((b"he",), 8, first_ahead_tokens=first_ahead_tokens)
+    chain = Chain((b"he",), 8, first_extent=DraftExtent(first_ahead_tokens))
     assert chain.room == room
     chain.commit(Commit(1, 2, (b"llo",)))
     assert chain.room == 8
 
 
+UNSURE = DraftExtent(least_confidence=0.5)
+
+
+def test_a_draft_pauses_when_all_of_it_is_hardly_right() -> None:
+    """By the product of its tokens' probabilities; a commit that asks for less lets it go on."""
+    chain = Chain((b"he",), 8, first_extent=UNSURE)
+    rooms = []
+    for confidence in (0.8, 0.7, 0.8):
+        chain.draw(DraftToken(b"l", confidence=confidence))
+        rooms.append(chain.room)
+    assert rooms == [7, 6, 0]
+    chain.commit(Commit(1, 2, (b"l",), UNSURE))
+    assert chain.room == 6
+    chain.commit(Commit(2, 3, (b"l",), DraftExtent(least_confidence=0.9)))
+    assert chain.room == 0
+
+
+def test_a_token_that_is_committed_in_part_is_not_doubted() -> None:
+    """What of it is known was right."""
+    chain = Chain((b"he",), 8, first_extent=UNSURE)
+    chain.draw(DraftToken(b"llo", confidence=0.1))
+    assert chain.room == 0
+    chain.commit(Commit(1, 2, (b"l",), UNSURE))
+    assert chain.room == 7
+
+
+@pytest.mark.parametrize(
+    ("method", "extent", "sends_each"),
+    [
+        (Method.TLI, UNSURE, True),
+        (Method.REJECTION, UNSURE, True),
+        (Method.TLI, DraftExtent(), False),
+        (Method.TLI_EXACT, UNSURE, False),
+        (Method.EXACT, UNSURE, False),
+    ],
+)
+def test_what_a_token_says_must_not_decide_when_it_goes_out(
+    method: Method, extent: DraftExtent, sends_each: bool
+) -> None:
+    """Where tokens are judged by ratios and drafts pause by what they say."""
+    assert Chain((), 8, method=method, first_extent=extent).sends_each is sends_each
+
+
 def test_a_block_of_strings_is_as_long_as_it_was_opened_for() -> None:
     """Its length is part of its law."""
     chain = Chain((), 4, method=Method.SLRS)
-    chain.commit(Commit(1, 0, (b"a",), 2))
+    chain.commit(Commit(1, 0, (b"a",), DraftExtent(2, 0.9)))
     assert chain.room == 4
 
 

@@ -41,7 +41,8 @@ def judged(
             logits[row, TEXTS.index(text)] = math.log(probability)
     history = History(VOCABULARY, sampling or SamplingParams(), KEY, prompt_ids=[0])
     judge = draft_judge(VOCABULARY, len(TEXTS), "cpu")
-    return judge.judge(logits, [Case(history, draft, Method.EXACT, Redraw(redrawn))])[0]
+    (found,) = judge.judge(logits, [Case(history, draft, Method.EXACT, Redraw(redrawn))])
+    return Judgement(found.accepted, found.tokens)
 
 
 @pytest.mark.parametrize(
@@ -111,4 +112,5 @@ def test_other_histories_pass() -> None:
     history = History(VOCABULARY, SamplingParams(), KEY, [0])
     judge = draft_judge(VOCABULARY, len(TEXTS), "cpu")
     logits = torch.eye(len(TEXTS))[[5, 6]]
-    assert judge.judge(logits, [Case(history, ids(b"iv"), Method.EXACT)]) == [Judgement(0, ids(b"ivy"))]
+    (found,) = judge.judge(logits, [Case(history, ids(b"iv"), Method.EXACT)])
+    assert (found.accepted, found.tokens) == (0, ids(b"ivy"))

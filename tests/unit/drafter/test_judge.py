@@ -11,7 +11,8 @@ from draftmesh.core.text import Role
 from draftmesh.decoding.history import History
 from draftmesh.decoding.noise_key import NoisePosition
 from draftmesh.decoding.proposal import ProposalShape, own_choices
-from draftmesh.drafter.judge import Propose, Redraw, draft_judge, proposal_of
+from draftmesh.drafter.confidence import confidences_of
+from draftmesh.drafter.judge import Propose, Redraw, confidences, draft_judge, proposal_of
 from draftmesh.engine.judging import Case, Judgement
 from draftmesh.tokenization.vocabulary import Vocabulary
 
@@ -59,6 +60,29 @@ def test_position_of_the_terms_is_where_noise_is_read() -> None:
     own = judge.judge(logits, [Case(history(), (), terms=Propose(SHAPE))])[0]
     named = judge.judge(logits, [Case(history(), (), terms=Propose(SHAPE, history().position))])[0]
     assert (len(tokens) > 1, own) == (True, named)
+
+
+def test_a_draft_token_has_the_probability_that_the_model_gives_it() -> None:
+    """At the session's temperature, or at 1 where the likeliest token is taken; one for each token that is told."""
+    logits = torch.tensor([[0.0, 2.0, 1.0], [3.0, 0.0, 0.0]])
+    halved = (logits / 0.5).softmax(-1)
+    assert confidences_of(logits, [0.5, 0.5], [2, 0]) == pytest.approx([halved[0, 2].item(), halved[1, 0].item()])
+    assert confidences_of(logits[:1], [0.0], [1]) == pytest.approx([logits.softmax(-1)[0, 1].item()])
+
+
+def test_every_token_that_is_told_has_its_confidence() -> None:
+    """Of texts and of proposals, redrawn ones among them."""
+    judge = draft_judge(VOCABULARY, len(VOCABULARY), "cpu")
+    logits = torch.randn(8, len(VOCABULARY), generator=torch.Generator().manual_seed(1))
+    for judgement in judge.judge(logits, CASES):
+        assert len(confidences(judgement)) == len(judgement.tokens) > 0
+        assert all(0.0 < confidence <= 1.0 for confidence in confidences(judgement))
+
+
+def test_judgement_without_confidences_is_a_bug() -> None:
+    """Who asks a drafter's judge gets them."""
+    with pytest.raises(InternalError):
+        confidences(Judgement(0, (1,)))
 
 
 def test_judgement_without_a_proposal_is_a_bug() -> None:

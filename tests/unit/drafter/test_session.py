@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 import pytest
 
-from draftmesh.core.draft import Commit, Evaluate, Evaluated
+from draftmesh.core.draft import Commit, DraftExtent, Evaluate, Evaluated
 from draftmesh.core.errors import StateError, UnavailableError
+from draftmesh.core.evidence import SparseDistribution
+from draftmesh.core.sampling import Method
 from draftmesh.core.text import Role, TextPrefix
-from draftmesh.drafter.chain import Chain, Divergence
+from draftmesh.drafter.chain import Chain
+from draftmesh.drafter.draft_token import Divergence, DraftToken
 from draftmesh.drafter.session import DraftSession, Pacing
 from tests.helpers.clocks import HandClock
 from tests.helpers.fakes_drafter import KeepingOutlet, ScriptedProposer
@@ -28,8 +31,13 @@ class Stage:
 @pytest.fixture
 def stage() -> Stage:
     """A session without context that may draw four tokens ahead and sends at most one block in 10 ms."""
+    return staged(Chain((), max_ahead_tokens=4))
+
+
+def staged(chain: Chain) -> Stage:
+    """A session of a chain."""
     clock, outlet = HandClock(), KeepingOutlet()
-    session = DraftSession(Chain((), max_ahead_tokens=4), outlet, clock, Pacing(interval_ms=10))
+    session = DraftSession(chain, outlet, clock, Pacing(interval_ms=10))
     proposer = ScriptedProposer(session)
     session.start(proposer)
     return Stage(session, proposer, outlet, clock)
@@ -63,6 +71,21 @@ def test_last_token_before_the_limit_pauses(stage: Stage) -> None:
     assert (stage.outlet.texts[-1], stage.proposer.wanted) == ((b"b", b"c", b"d"), 0)
 
 
+@pytest.mark.parametrize(
+    ("method", "blocks"),
+    [
+        (Method.EXACT, [((b"a",), False), ((b"b", b"c"), True)]),
+        (Method.TLI, [((b"a",), False), ((b"b",), False), ((b"c",), True)]),
+    ],
+)
+def test_an_unsure_draft_pauses_at_once(method: Method, blocks: list[tuple[tuple[bytes, ...], bool]]) -> None:
+    """Where tokens are judged by ratios, those before the last one have gone out by then, as they would have anyway."""
+    stage = staged(Chain((), 8, method=method, first_extent=DraftExtent(least_confidence=0.5)))
+    for token, confidence in ((b"a", 0.9), (b"b", 0.8), (b"c", 0.6)):
+        stage.session.drawn([DraftToken(token, 1, SparseDistribution((1,), (1.0,)), confidence=confidence)])
+    assert [(block.items, block.paused) for block in stage.outlet.blocks] == blocks
+
+
 def test_end_token_pauses(stage: Stage) -> None:
     """A drawn end of sequence ends the draft."""
     stage.proposer.bring(b"a")
@@ -80,7 +103,7 @@ def test_agreeing_commit_rewinds_nothing(stage: Stage) -> None:
 def test_a_commit_that_leaves_no_room_repeats_the_pause(stage: Stage) -> None:
     """The other side must not wait for more than it has asked for."""
     stage.proposer.bring(b"ab", b"cd", b"ef")
-    stage.session.commit(Commit(1, 0, (b"ab",), 2))
+    stage.session.commit(Commit(1, 0, (b"ab",), DraftExtent(2)))
     last = stage.outlet.blocks[-1]
     assert (last.commit_seq, last.paused) == (1, True)
 

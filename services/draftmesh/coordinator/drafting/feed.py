@@ -21,7 +21,7 @@ from draftmesh.coordinator.drafting.drafts import Drafts, KnownDraft
 from draftmesh.coordinator.instruments import Instruments
 from draftmesh.coordinator.pools.seats import Seat, SeatSource
 from draftmesh.coordinator.tasks import Switch, race, unless
-from draftmesh.core.draft import Block, Commit, DraftOpen, Evaluated
+from draftmesh.core.draft import Block, Commit, DraftExtent, DraftOpen, Evaluated
 from draftmesh.core.errors import (
     DraftmeshError,
     InvalidRequestError,
@@ -108,7 +108,8 @@ class DraftFeed:
         self._failed: frozenset[str] = frozenset()  # the drafter before this one
         self._failures = 0
         self._drafting = Switch(is_on=True)
-        self._ahead_tokens = 0
+        self._extent = DraftExtent()
+        self._pauses_when_unsure = False
 
     @property
     def drafter(self) -> Seat[Drafter] | None:
@@ -119,6 +120,11 @@ class DraftFeed:
     def digest(self) -> bytes:
         """Of the drafter that has last been at work; empty before any has."""
         return self._digest
+
+    @property
+    def pauses_when_unsure(self) -> bool:
+        """Whether the drafter that has last been at work heeds the least confidence of a draft."""
+        return self._pauses_when_unsure
 
     @property
     def ended(self) -> bool:
@@ -168,12 +174,12 @@ class DraftFeed:
         """Let the drafter go: it is freed for others, and stops to compute at once."""
         self._drafting.turn(on=False)
 
-    def want(self, ahead_tokens: int) -> None:
-        """Have drafts of so many drafter tokens beyond whatever the drafter is told next; 0: of as many as may be.
+    def want(self, extent: DraftExtent) -> None:
+        """Have drafts go so far beyond whatever the drafter is told next.
 
         A session that rested finds a drafter again.
         """
-        self._ahead_tokens = ahead_tokens
+        self._extent = extent
         self._drafting.turn(on=True)
 
     def take_losses(self) -> Ledger:
@@ -236,13 +242,14 @@ class DraftFeed:
         """
         opened_at = len(self._items)  # what it is told to be committed
         whole = self._stage.opening(min(self._config.max_ahead_tokens, seat.limit_tokens))
-        request = replace(whole, first_ahead_tokens=self._ahead_tokens)
+        request = replace(whole, first_extent=self._extent)
         with seat.taken():
             async with opened(seat.peer, request, self._stage.vocabulary, self._open_timeout_s) as stream:
                 if stream.drafter_digest != seat.digest:
                     raise UnavailableError(f"another drafter answers at {seat.address} than the pool knows")
                 if self._is_too_late(opened_at):
                     return
+                self._pauses_when_unsure = stream.pauses_when_unsure
                 self._drafts.restart(request.max_ahead_tokens, is_behind=len(self._items) > opened_at)
                 with self._at_work(seat):
                     await race(self._send(stream, seat, opened_at), self._receive(stream), self._until_left(seat))
@@ -287,7 +294,7 @@ class DraftFeed:
                 commit_seq += 1
                 self._tell(seat)
                 self._drafts.note_commit(commit_seq)
-                await stream.send(Commit(commit_seq, offset, settled, self._ahead_tokens))
+                await stream.send(Commit(commit_seq, offset, settled, self._extent))
                 num_sent += len(settled)
                 offset += items_length(settled)
                 continue

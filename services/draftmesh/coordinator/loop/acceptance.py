@@ -34,11 +34,15 @@ class Acceptance:
         self._config = config
         self._accepted = 0.0
         self._judged = 0.0
+        self._rounds = 0.0
+        self._drafted = 0.0
 
     def learn(self, accepted: int, judged: int) -> None:
         """Take in a draft. Tokens after a rejected one say nothing: nobody would have accepted them."""
         self._accepted = self._config.forgetting * self._accepted + accepted
         self._judged = self._config.forgetting * self._judged + min(judged, accepted + 1)
+        self._rounds = self._config.forgetting * self._rounds + 1.0
+        self._drafted = self._config.forgetting * self._drafted + judged
 
     def estimate(self, pair: Ledger) -> float:
         """This session's, shrunk to the pair's, which is shrunk to the prior; in (0, 1)."""
@@ -46,6 +50,17 @@ class Acceptance:
         accepted, judged = acceptances(pair)
         known = (weight * self._config.prior + accepted) / (weight + judged)
         return (weight * known + self._accepted) / (weight + self._judged)
+
+    def judged_tokens(self, pair: Ledger) -> float:
+        """Mean length of drafts, shrunk as :meth:`estimate` is."""
+        rounds = _KNOWN_ROUNDS + pair.rounds
+        known = (_KNOWN_ROUNDS * _KNOWN_TOKENS + pair.drafted_tokens) / rounds
+        return (_KNOWN_ROUNDS * known + self._drafted) / (_KNOWN_ROUNDS + self._rounds)
+
+
+_KNOWN_TOKENS = 3.0
+_KNOWN_ROUNDS = 4.0
+"""What is taken to be known of the length of drafts before there was one, and the rounds that it counts as much as."""
 
 
 def acceptances(ledger: Ledger) -> tuple[int, int]:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from random import Random
 
 from draftmesh.coordinator.loop.acceptance import Acceptance, AcceptanceConfig
 from draftmesh.coordinator.loop.admission import Admission, AdmissionConfig
+from draftmesh.coordinator.loop.draft_plan import (
+    Ahead,
+    DraftPlan,
+    Expectations,
+    planned_by_acceptance,
+    planned_by_confidence,
+)
 from draftmesh.coordinator.loop.rest import Rest, RestConfig, Spent
 from draftmesh.coordinator.loop.rounds import Answer
 from draftmesh.core.endpoint import LoadReport
 from draftmesh.core.ledger import Ledger
 from draftmesh.core.ranges import require_positive, require_up_to
-from draftmesh.decoding.draft_length import CostCurve, RoundCosts, best_draft_length, speedup, useful_length
+from draftmesh.core.sampling import Method
+from draftmesh.decoding.draft_length import CostCurve, RoundCosts
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +34,10 @@ class DraftLengthConfig:
     least_use: float = 0.1
     """A token is drafted while the draft before it is being judged if it will be wanted with this probability, in
     (0, 1]. So many times more where sessions share a step: while one waits for its draft, the others go on."""
+
+    drafts_ahead: bool = True
+    """Whether a drafter goes on drafting while its draft is being judged. False where it shares cores with the target:
+    what it takes then is missing to the target's step, which costs more than a later draft."""
 
     drafter_tokens: float = 1.25
     """Drafter tokens that are asked for in place of a target token, whose text may have more of them."""
@@ -43,6 +54,11 @@ class DraftLengthConfig:
         self.rest.validate()
         self.admission.validate()
 
+    @property
+    def ahead(self) -> Ahead:
+        """How much is drafted ahead of a verdict."""
+        return Ahead(self.drafter_tokens, self.least_use if self.drafts_ahead else None)
+
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
@@ -54,6 +70,9 @@ class Circumstances:
 
     pair: Ledger = field(default_factory=Ledger)
     """The books of that drafter with this target, over all sessions."""
+
+    pauses_when_unsure: bool = False
+    """Whether that drafter heeds the least confidence of a draft."""
 
     @property
     def sessions(self) -> int:
@@ -76,39 +95,30 @@ class Circumstances:
 class DraftLength:
     """Of one session."""
 
-    def __init__(self, config: DraftLengthConfig, *, draft_tokens: int, random: Random) -> None:
+    def __init__(self, config: DraftLengthConfig, method: Method, *, draft_tokens: int, random: Random) -> None:
         """Drafts of ``draft_tokens`` target tokens at most."""
         self._config = config
         self._most = draft_tokens
         self._acceptance = Acceptance(config.acceptance)
         self._rest = Rest(config.rest)
         self._admission = Admission(config.admission, random)
-        self._speedup = math.inf
+        self._method = method
         self._drafting = Circumstances(LoadReport())  # when a drafter was last at work
-        self.wanted = draft_tokens
-        """Tokens of a draft that it pays to wait for."""
-
-        self.ready = draft_tokens
-        """Tokens of a draft that it pays to send when they are there: no less than that."""
-
-        self.ahead = 0
-        """Drafter tokens beyond a commit that are of use; 0: as many as may be."""
-
-        self.runs_on = False
-        """Whether the target is to go on alone after a draft until the next one comes."""
+        self.plan = DraftPlan(draft_tokens, draft_tokens)
+        """What the next draft is to be."""
 
     @property
     def rest_tokens(self) -> int:
         """Tokens that the target is to say alone before the session drafts again; 0: it drafts."""
         return self._rest.left_tokens or self._admission.refused_tokens
 
-    def plan(self, circumstances: Circumstances) -> None:
-        """Choose a length by what is known now."""
+    def prepare(self, circumstances: Circumstances) -> None:
+        """Plan by what is known now."""
         if self._config.is_adaptive:
             self._choose(circumstances.steps, self._remembered(circumstances))
 
     def observe(self, answer: Answer, elapsed_ms: float, circumstances: Circumstances) -> None:
-        """Take in a verdict that came so long after the one before, and choose anew."""
+        """Take in a verdict that came so long after the one before, and plan anew."""
         if not self._config.is_adaptive:
             return
         steps = circumstances.steps
@@ -116,7 +126,16 @@ class DraftLength:
             self._learn(answer, elapsed_ms, steps, has_drafter=circumstances.drafter is not None)
         self._choose(steps, self._remembered(circumstances))
         if self._drafting.drafter is not None:
-            self._admission.observe(len(answer.verdict.tokens), self._speedup)
+            self._admission.observe(len(answer.verdict.tokens), self.plan.speedup)
+
+    def trusts_pauses(self, *, is_idle: bool) -> bool:
+        """Whether a draft that pauses may go out; ``is_idle``: the target does nothing until it comes.
+
+        It may have paused because of what it says, and so come sooner than another one. To a target that goes on
+        meanwhile it would come in time where the other is too late, and be judged more often; where tokens are judged
+        by ratios, that would change the law of the text.
+        """
+        return is_idle or not self._method.judges_by_ratio or self.plan.extent.least_confidence == 0.0
 
     def _learn(self, answer: Answer, elapsed_ms: float, steps: CostCurve | None, *, has_drafter: bool) -> None:
         verdict = answer.verdict
@@ -136,18 +155,13 @@ class DraftLength:
     def _choose(self, steps: CostCurve | None, now: Circumstances) -> None:
         if steps is None:
             return
-        acceptance = self._acceptance.estimate(now.pair)
-        at_once = RoundCosts(steps, now.sessions)
-        waiting = replace(at_once, draft_token_ms=now.draft_token_ms)
-        self.wanted = best_draft_length(self._most, acceptance, waiting)
-        self.ready = max(self.wanted, best_draft_length(self._most, acceptance, at_once))
-        least_use = min(1.0, self._config.least_use * now.sessions)
-        useful = max(self.wanted + 1, useful_length(acceptance, least_use))
-        self.ahead = math.ceil(self._config.drafter_tokens * useful) + _UNSTABLE_TOKENS
-        self.runs_on = now.sessions > 1
-        # A session that is alone with the target needs no permission: what it loses, it sees.
-        self._speedup = speedup(self.wanted, acceptance, waiting) if self.runs_on else math.inf
+        costs = RoundCosts(steps, now.sessions, now.draft_token_ms)
+        known = Expectations(
+            self._acceptance.estimate(now.pair), self._acceptance.judged_tokens(now.pair), waiting=costs
+        )
+        planned = planned_by_confidence if self._heeds_confidence(now) else planned_by_acceptance
+        self.plan = planned(self._most, known, self._config.ahead)
 
-
-_UNSTABLE_TOKENS = 2
-"""Drafter tokens at a draft's end that may have to be held back until more text follows."""
+    def _heeds_confidence(self, now: Circumstances) -> bool:
+        """Not where tokens are judged by ratios and the target goes on while a draft is drawn; see the pauses."""
+        return now.pauses_when_unsure and not (self._method.judges_by_ratio and now.sessions > 1)

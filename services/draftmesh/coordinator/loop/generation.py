@@ -105,7 +105,7 @@ class Generation:
             trace=self._trace,
             instruments=instruments,
         )
-        length = DraftLength(config.draft_length, draft_tokens=job.draft_tokens, random=random)
+        length = DraftLength(config.draft_length, job.method, draft_tokens=job.draft_tokens, random=random)
         self._proposals = Proposals(self._feed, self._pace, length, clock=clock)
         self._final_error: DraftmeshError | None = None
 

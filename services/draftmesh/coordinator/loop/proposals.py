@@ -76,12 +76,12 @@ class Proposals:
     @property
     def runs_on(self) -> bool:
         """Whether the target goes on alone after a draft until the next one comes."""
-        return self._length.runs_on
+        return self._length.plan.runs_on
 
     def begin(self, verifier: Seat[Verifier]) -> None:
         """Another verifier takes the session."""
         if self._feed is not None and self._feed.bond is None:
-            self._length.plan(self._circumstances(verifier))
+            self._length.prepare(self._circumstances(verifier))
             self._steer(self._feed)
 
     def observe(self, answer: Answer, elapsed_ms: float, verifier: Seat[Verifier]) -> None:
@@ -120,8 +120,8 @@ class Proposals:
         if self._feed is None or self._feed.bond is not None or self.rest_tokens:
             return Decision()
         draft, count = self._feed.read().draft, len(judged_ids) + 1
-        ahead = draft.after(count).cut(min(limit_tokens, self._length.ready))
-        if len(ahead.ids) < self._length.wanted or draft.ids[: count - 1] != judged_ids:
+        ahead = draft.after(count).cut(min(limit_tokens, self._length.plan.ready))
+        if len(ahead.ids) < self._length.plan.wanted or draft.ids[: count - 1] != judged_ids:
             return Decision()
         return Decision(ahead, expected_ids=draft.ids[:count])
 
@@ -142,19 +142,19 @@ class Proposals:
         if self.rest_tokens:
             feed.rest()
         else:
-            feed.want(self._length.ahead)
+            feed.want(self._length.plan.extent)
 
     def _circumstances(self, verifier: Seat[Verifier]) -> Circumstances:
-        drafter = self.drafter
-        if drafter is None:
+        feed, drafter = self._feed, self.drafter
+        if feed is None or drafter is None:
             return Circumstances(verifier.load)
-        return Circumstances(verifier.load, drafter.load, drafter.books)
+        return Circumstances(verifier.load, drafter.load, drafter.books, feed.pauses_when_unsure)
 
     def _decide_freely(self, feed: DraftFeed, state: VerifierState) -> Decision:
         if self.rest_tokens:
             return Decision(free_run=state.is_idle)
         now_s = self._clock.monotonic()
-        draft = NOTHING if state.is_refused else self._ready(feed, now_s).cut(self._limit(state))
+        draft = NOTHING if state.is_refused else self._ready(feed, state, now_s).cut(self._limit(state))
         if draft:
             return Decision(draft)
         ends_s = self._pace.deadline_s if feed.drafter is not None else self._pace.least_deadline_s
@@ -163,11 +163,12 @@ class Proposals:
         remaining_s = self._pace.deadline_s - now_s if feed.drafter is not None else ends_s - now_s
         return Decision(wait_s=remaining_s if remaining_s > 0 else None)
 
-    def _ready(self, feed: DraftFeed, now_s: float) -> Draft:
+    def _ready(self, feed: DraftFeed, state: VerifierState, now_s: float) -> Draft:
         """The draft, if it is time to send it."""
         candidate = feed.read()
         draft = candidate.draft
-        if len(draft.ids) >= self._length.wanted or (feed.ended and draft):
+        is_over = feed.ended and self._length.trusts_pauses(is_idle=state.is_idle)
+        if len(draft.ids) >= self._length.plan.wanted or (draft and is_over):
             return draft
         if now_s < self._pace.deadline_s:
             return NOTHING
@@ -188,4 +189,4 @@ class Proposals:
         return Decision(free_run=state.is_idle, starved=state.is_idle)
 
     def _limit(self, state: VerifierState) -> int:
-        return min(state.limit_tokens, self._length.ready)
+        return min(state.limit_tokens, self._length.plan.ready)

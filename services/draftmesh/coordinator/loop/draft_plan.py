@@ -1,0 +1,105 @@
+"""What a session's next draft is to be: how long, how sure, and what the target does meanwhile.
+
+A drafter that knows how probable its tokens are pauses by itself where going on does not pay, so that each draft is as
+long as it deserves (:func:`planned_by_confidence`). For any other, all drafts get the length that is best in the mean
+(:func:`planned_by_acceptance`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from draftmesh.core.draft import DraftExtent
+from draftmesh.decoding.draft_length import RoundCosts, best_draft_length, least_confidence, speedup, useful_length
+
+
+@dataclass(frozen=True, slots=True)
+class DraftPlan:
+    """Of one session, until it knows more."""
+
+    wanted: int
+    """Target tokens of a draft that it pays to wait for, unless it pauses before."""
+
+    ready: int
+    """Tokens that it pays to send when they are there: no less than that."""
+
+    extent: DraftExtent = DraftExtent()
+    """What the drafter is told."""
+
+    runs_on: bool = False
+    """Whether the target is to go on alone after a draft until the next one comes."""
+
+    speedup: float = math.inf
+    """What all sessions of the target get if they draft so, by what they get if none does; for one that is alone with
+    the target infinite: it needs no permission, for what it loses, it sees."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expectations:
+    """What a plan is made by."""
+
+    acceptance: float
+    """Probability that a draft token is accepted if all before it were."""
+
+    judged_tokens: float
+    """Mean length of drafts, in target tokens."""
+
+    waiting: RoundCosts
+    """What rounds cost where drafts are waited for."""
+
+    @property
+    def at_once(self) -> RoundCosts:
+        """What they cost with drafts that are there already."""
+        return RoundCosts(self.waiting.step, self.waiting.sessions)
+
+    @property
+    def in_company(self) -> bool:
+        """Whether others share the target's steps."""
+        return self.waiting.sessions > 1
+
+    def speedup(self, draft_tokens: int) -> float:
+        """See :attr:`DraftPlan.speedup`."""
+        return speedup(draft_tokens, self.acceptance, self.waiting) if self.in_company else math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """How much is drafted while the draft before it is being judged."""
+
+    drafter_tokens: float
+    """Drafter tokens that are asked for in place of a target token."""
+
+    least_use: float | None
+    """Probability with which a token is to be wanted; None: nothing is drafted then."""
+
+    def tokens(self, wanted: int, acceptance: float, sessions: int) -> int:
+        """Drafter tokens beyond a commit, for drafts of ``wanted`` target tokens."""
+        if self.least_use is None:
+            return math.ceil(self.drafter_tokens * wanted)
+        useful = max(wanted + 1, useful_length(acceptance, min(1.0, self.least_use * sessions)))
+        return math.ceil(self.drafter_tokens * useful) + _UNSTABLE_TOKENS
+
+
+def planned_by_acceptance(most: int, now: Expectations, ahead: Ahead) -> DraftPlan:
+    """The best length in the mean, up to ``most`` target tokens."""
+    wanted = best_draft_length(most, now.acceptance, now.waiting)
+    return DraftPlan(
+        wanted,
+        max(wanted, best_draft_length(most, now.acceptance, now.at_once)),
+        DraftExtent(ahead.tokens(wanted, now.acceptance, now.waiting.sessions)),
+        now.in_company,
+        now.speedup(wanted),
+    )
+
+
+def planned_by_confidence(most: int, now: Expectations, ahead: Ahead) -> DraftPlan:
+    """Up to ``most`` target tokens, for as long as each is worth its costs."""
+    usual = min(most, max(1, round(now.judged_tokens)))
+    least = least_confidence(usual, most, now.acceptance, now.waiting)
+    tokens = ahead.tokens(most, now.acceptance, now.waiting.sessions)
+    return DraftPlan(most, most, DraftExtent(tokens, least), now.in_company, now.speedup(usual))
+
+
+_UNSTABLE_TOKENS = 2
+"""Drafter tokens at a draft's end that may have to be held back until more text follows."""

@@ -1,0 +1,53 @@
+"""What goes between a session's books and its proposer: drawn tokens, and where a commit parted from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from draftmesh.core.evidence import SparseDistribution
+from draftmesh.core.text import Item
+
+
+@dataclass(frozen=True, slots=True)
+class DraftToken:
+    """One drawn token: what it says, and what its method has to say of it."""
+
+    item: Item
+    """Its bytes, not empty, or its role."""
+
+    target_id: int | None = None
+    """The target's token that it is, for methods whose proposals are target ids."""
+
+    distribution: SparseDistribution | None = None
+    """What it was drawn from (``tli``, ``rejection``)."""
+
+    psi: float | None = None
+    """Its ψ after the tokens of the block before it (``slrs``)."""
+
+    confidence: float = 1.0
+    """The drafter's own probability of it; 1 where the drafter has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class DraftPosition:
+    """Where a draft token starts."""
+
+    offset: int
+    """Bytes generated before it."""
+
+    tokens: int
+    """Target tokens generated before it, those of the draft included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """A commit that the drawn text does not begin with."""
+
+    dropped_tokens: int
+    """Drawn tokens, counted from the last one, that are no longer part of the text."""
+
+    items: tuple[Item, ...]
+    """The committed text after the tokens that stay; what the proposer has to go on from."""
+
+    wasted_bytes: int = 0
+    """Drawn bytes that the commit contradicts."""
