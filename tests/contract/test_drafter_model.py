@@ -90,7 +90,7 @@ async def test_an_unsure_draft_is_the_beginning_of_a_sure_one(
         assert stream.pauses_when_unsure
         whole = items_of(await until_paused(stream))
     unsure = DraftExtent(least_confidence=1e-7)
-    async with drafter.open(replace(common, first_extent=unsure)) as stream:
+    async with drafter.open(replace(common, session_id="another", first_extent=unsure)) as stream:
         drafted = items_of(await until_paused(stream))
         assert 0 < len(drafted) < len(whole)
         await stream.send(Commit(1, 0, (drafted[0],)))

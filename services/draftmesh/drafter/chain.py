@@ -19,6 +19,7 @@ has been judged in its place, and a block of ``slrs`` is never continued.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate, takewhile
 from math import prod
 
 from draftmesh.core.draft import Block, Commit, DraftExtent
@@ -52,7 +53,7 @@ class Chain:
         self._max_ahead_tokens = max_ahead_tokens
         self._extent = DraftExtent(max_ahead_tokens)  # beyond the newest commit
         self._limit(first_extent or self._extent)
-        self._lead: tuple[int, ...] = ()
+        self._leads: list[tuple[int, ...]] = []  # one for each committed token, without what is settled
         self._tokens: list[tuple[int, ...]] = []
         self._drawn_tokens: list[DraftToken] = []  # beside ``_tokens``
         self._missing_next = False
@@ -146,7 +147,7 @@ class Chain:
         self._committed_tokens += len(commit.items)
         self._commit_seq = commit.commit_seq
         self._limit(commit.extent)
-        self._lead += to_symbols(commit.items)
+        self._leads += [to_symbols((item,)) for item in commit.items]
         drawn = self._drawn
         agreeing = common_length(drawn, self._lead)
         agrees = agreeing == len(self._lead) and self._keeps_after(commit)
@@ -162,7 +163,7 @@ class Chain:
 
     def back_up(self, pending: bytes) -> None:
         """The proposer will redraw ``pending``, the end of the committed text, with its next tokens."""
-        self._lead = tuple(pending)
+        self._leads = [tuple(pending)]
 
     def take_block(self, *, paused: bool) -> Block:
         """Everything drawn and not sent yet, as one block; without text if there is nothing."""
@@ -194,6 +195,10 @@ class Chain:
         return prod(token.confidence for token in beyond) < self._extent.least_confidence
 
     @property
+    def _lead(self) -> tuple[int, ...]:
+        return tuple(symbol for lead in self._leads for symbol in lead)
+
+    @property
     def _drawn(self) -> tuple[int, ...]:
         return tuple(symbol for token in self._tokens for symbol in token)
 
@@ -222,21 +227,26 @@ class Chain:
 
     def _settle_tokens(self, agreeing: int | None = None) -> None:
         """Let go of drawn tokens that lie within the agreeing part of the lead."""
-        settled = len(self._lead) if agreeing is None else agreeing
-        count = 0
-        while count < len(self._tokens) and len(self._tokens[count]) <= settled:
-            settled -= len(self._tokens[count])
-            self._lead = self._lead[len(self._tokens[count]) :]
-            count += 1
+        agreeing = len(self._lead) if agreeing is None else agreeing
+        ends = accumulate(map(len, self._tokens))
+        count = sum(1 for _ in takewhile(lambda end: end <= agreeing, ends))
+        self._shorten_lead(sum(map(len, self._tokens[:count])))
         del self._tokens[:count]
         del self._drawn_tokens[:count]
         self._sent = max(0, self._sent - count)
 
     def _diverge(self, wasted_bytes: int) -> Divergence:
-        divergence = Divergence(len(self._tokens), to_items(self._lead), wasted_bytes)
+        items = tuple(item for lead in self._leads for item in to_items(lead))
+        divergence = Divergence(len(self._tokens), items, wasted_bytes)
         self._tokens.clear()
         self._drawn_tokens.clear()
         self._missing_next = False
-        self._lead = ()
+        self._leads.clear()
         self._sent = 0
         return divergence
+
+    def _shorten_lead(self, symbols: int) -> None:
+        """Let go of so many symbols of it."""
+        ends = accumulate(map(len, self._leads), initial=0)
+        rests = [lead[max(0, symbols - start) :] for start, lead in zip(ends, self._leads, strict=False)]
+        self._leads = [rest for rest in rests if rest]

@@ -23,7 +23,8 @@ class DraftSequence:
         """
         self._opening = opening
         self._listener = listener
-        self._path = TokenPath(opening.tokenizer, opening.tokenizer.vocabulary)
+        is_natural = not opening.request.method.proposes_ids
+        self._path = TokenPath(opening.tokenizer, opening.tokenizer.vocabulary, is_natural=is_natural)
         self._path.replace_end(0, opening.request.committed)
         self._counted_rows = 0
         self._open(0)
@@ -51,7 +52,7 @@ class DraftSequence:
         self._count_rows()
 
     def replace_end(self, dropped_tokens: int, items: Seq[Item]) -> Edit:
-        """Drop drawn tokens, and take committed text in its natural segmentation; :meth:`follow` comes next."""
+        """Drop drawn tokens, and take committed text, one item a token of the target; :meth:`follow` comes next."""
         return self._path.replace_end(dropped_tokens, items)
 
     def back_up(self, count: int) -> bytes:

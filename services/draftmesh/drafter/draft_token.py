@@ -47,7 +47,8 @@ class Divergence:
     """Drawn tokens, counted from the last one, that are no longer part of the text."""
 
     items: tuple[Item, ...]
-    """The committed text after the tokens that stay; what the proposer has to go on from."""
+    """The committed text after the tokens that stay, one item for each of the target's tokens; what the proposer has to
+    go on from."""
 
     wasted_bytes: int = 0
     """Drawn bytes that the commit contradicts."""

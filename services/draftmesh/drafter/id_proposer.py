@@ -1,7 +1,7 @@
 """A drafter with a model that proposes target ids (``tli``, ``rejection``, ``tli-exact``), one a step.
 
 Only tokens that the target shares are drawn, and what was drawn is said with the distribution that it was drawn from.
-Text is taken over in its natural segmentation, but nothing is redrawn: a healed token is no draw from a known law.
+Text is taken over token by token of the target, and nothing is redrawn: a healed token is no draw from a known law.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class IdProposer:
             self._sequence.submit((), Propose(self._shape, self._position()))
 
     def rebase(self, divergence: Divergence) -> bytes:
-        """Rewind to the last token that stays, and take the committed text in its natural segmentation."""
+        """Rewind to the last token that stays, and take the committed text token by token."""
         edit = self._sequence.replace_end(divergence.dropped_tokens, divergence.items)
         self._sequence.follow(edit.keep_tokens)
         return b""

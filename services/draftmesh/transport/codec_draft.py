@@ -118,7 +118,7 @@ def open_draft_to_proto(message: DraftOpen) -> drafter_pb2.OpenDraft:
     return drafter_pb2.OpenDraft(
         session_id=message.session_id,
         context=common.items_to_proto(message.context),
-        committed=common.items_to_proto(message.committed),
+        committed=[common.item_to_proto(item) for item in message.committed],
         sampling=common.sampling_to_proto(message.sampling),
         noise_key=common.noise_key_to_proto(message.noise_key),
         method=common.method_to_proto(message.method),

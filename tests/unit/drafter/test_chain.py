@@ -54,7 +54,7 @@ def test_divergence_inside_a_token_gives_back_its_committed_part() -> None:
     """When the text parts inside a token that an earlier commit had cut, the proposer gets all of its bytes."""
     chain = drawn(b"llo", b"!")
     chain.commit(Commit(1, 2, (b"l",)))
-    assert chain.commit(Commit(2, 3, (b"ama",))) == Divergence(2, (b"lama",), wasted_bytes=3)
+    assert chain.commit(Commit(2, 3, (b"ama",))) == Divergence(2, (b"l", b"ama"), wasted_bytes=3)
 
 
 def test_bonus_beyond_the_draft_diverges_without_dropping() -> None:
@@ -278,3 +278,12 @@ def test_every_commit_ends_a_block_of_strings() -> None:
     chain.draw_nothing()
     assert chain.commit(Commit(1, 2, (b"llo",))) == Divergence(2, (b"llo",), wasted_bytes=1)
     assert (chain.take_block(paused=False).evidence, chain.position) == (PsiEvidence(()), DraftPosition(5, 6))
+
+
+def test_a_divergence_tells_the_targets_tokens() -> None:
+    """Those that nothing drawn has spelled, with what is left of one that was spelled in part, however they came."""
+    chain = drawn(b"ll", b"o!")
+    chain.commit(Commit(1, 2, (b"l", b"lo")))
+    assert chain.commit(Commit(2, 5, (b"w", b"", b"rd", Role.EOS))) == Divergence(
+        1, (b"o", b"w", b"rd", Role.EOS), wasted_bytes=1
+    )

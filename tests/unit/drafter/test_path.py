@@ -12,9 +12,9 @@ from tests.helpers.tokenizers import ACCEPTED, small_tokenizer
 TOKENIZER = small_tokenizer("gpt2")
 
 
-def path_of(text: bytes, tokenizer: Tokenizer = TOKENIZER) -> TokenPath:
+def path_of(text: bytes, tokenizer: Tokenizer = TOKENIZER, *, is_natural: bool = True) -> TokenPath:
     """A path that was given ``text`` at once."""
-    path = TokenPath(tokenizer, tokenizer.vocabulary)
+    path = TokenPath(tokenizer, tokenizer.vocabulary, is_natural=is_natural)
     path.replace_end(0, (text,))
     return path
 
@@ -77,13 +77,35 @@ def test_back_up_gives_the_bytes() -> None:
     assert (path.back_up(1), list(path.ids)) == (last, TOKENIZER.encode_bytes(b"The quick")[:-1])
 
 
+def test_the_targets_tokens_are_encoded_one_by_one() -> None:
+    """However they are committed, in one piece or in several; the drafter's own words are not put together."""
+    items = (b"The qu", b"ick", b" brown f", b"ox")
+    expected = [token for item in items for token in TOKENIZER.encode_bytes(item)]
+    for cut in range(len(items) + 1):
+        path = TokenPath(TOKENIZER, TOKENIZER.vocabulary, is_natural=False)
+        path.replace_end(0, items[:cut])
+        path.replace_end(0, items[cut:])
+        assert list(path.ids) == expected
+    assert expected != TOKENIZER.encode_bytes(b"".join(items))
+
+
+def test_a_character_in_pieces_is_encoded_as_one() -> None:
+    """A drafter that writes it as one token has never seen its bytes."""
+    tokenizer = small_tokenizer("llama2")
+    text = "Le café".encode()
+    path = path_of(text[:-1], tokenizer, is_natural=False)
+    path.replace_end(0, (text[-1:],))
+    assert list(path.ids[-1:]) == tokenizer.encode_bytes("é".encode())
+
+
+@pytest.mark.parametrize("is_natural", [True, False])
 @pytest.mark.parametrize("name", ACCEPTED)
-def test_any_cut_of_the_text_keeps_its_bytes(name: str) -> None:
+def test_any_cut_of_the_text_keeps_its_bytes(name: str, is_natural: bool) -> None:
     """Whatever the tokenizer, and wherever commits end, characters included, the path's bytes are the text."""
     tokenizer = small_tokenizer(name)
     text = "Le café 今天 🙂 crème\n\n  def f(x):\n".encode()
     for cut in range(len(text) + 1):
-        path = path_of(text[:cut], tokenizer)
+        path = path_of(text[:cut], tokenizer, is_natural=is_natural)
         items: tuple[Item, ...] = (text[cut:],)
         path.replace_end(0, items)
         assert tokenizer.decode_bytes(path.ids) == text
