@@ -21,7 +21,7 @@ from draftmesh.client import AsyncClient, GenerateOptions, Generation
 from draftmesh.coordinator import app as coordinator
 from draftmesh.coordinator.app import Connections
 from draftmesh.coordinator.backoff import BackoffConfig
-from draftmesh.coordinator.drafting.feed import FeedConfig
+from draftmesh.coordinator.drafting.stage import FeedConfig
 from draftmesh.coordinator.loop.draft_length import DraftLengthConfig
 from draftmesh.coordinator.loop.failover import FailoverConfig
 from draftmesh.coordinator.loop.pace import PaceConfig
@@ -48,9 +48,11 @@ SAMPLING = SamplingParams(temperature=1.0, top_k=4)
 TOKENS = 3
 """Tokens of a session that are looked at; one more is generated, so that a whole draft and its bonus fit."""
 
-_SESSIONS = 32
+MANY_SESSIONS = 32
+"""At a time."""
+
 _BACKOFF = BackoffConfig(first_ms=1.0, longest_ms=20.0)
-_ENGINE = EngineConfig(model="tiny", dtype="float32", threads=1, max_sequences=4 * _SESSIONS, packed_linear=False)
+_ENGINE = EngineConfig(model="tiny", dtype="float32", threads=1, max_sequences=4 * MANY_SESSIONS, packed_linear=False)
 _SHARD = replace(
     PATIENT,
     trust_drafters=True,
@@ -144,9 +146,9 @@ class WireScene:
     address: str
     disturbances: Counter[str]
 
-    async def generations(self, method: Method, seeds: range) -> list[Generation]:
-        """A generation for each seed."""
-        gate = asyncio.Semaphore(_SESSIONS)
+    async def generations(self, method: Method, seeds: range, *, sessions: int) -> list[Generation]:
+        """A generation for each seed, so many at a time."""
+        gate = asyncio.Semaphore(sessions)
 
         async def one(client: AsyncClient, seed: int) -> Generation:
             options = GenerateOptions(
@@ -192,7 +194,7 @@ async def wire_scene(
 
     async with AsyncExitStack() as stack:
         running = Deployment()
-        target = VerifierConfig(engine=_ENGINE, listen="127.0.0.1:0", max_sessions=2 * _SESSIONS, drain_grace_s=0.0)
+        target = VerifierConfig(engine=_ENGINE, listen="127.0.0.1:0", max_sessions=2 * MANY_SESSIONS, drain_grace_s=0.0)
         running.verifiers.append(await stack.enter_async_context(verifier.serving(target, TARGET.loaded())))
         for model in models:
             running.drafters.append(await stack.enter_async_context(_drafting(model)))
@@ -212,7 +214,7 @@ async def _drafting(model: TinyModel) -> AsyncIterator[drafter.Running]:
         engine=_ENGINE,
         name=f"tiny-{model.seed}",
         listen="127.0.0.1:0",
-        max_sessions=2 * _SESSIONS,
+        max_sessions=2 * MANY_SESSIONS,
         drain_grace_s=0.0,
     )
     metrics = DrafterMetrics.create(meter())

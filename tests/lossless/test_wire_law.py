@@ -29,6 +29,15 @@ def test_a_bad_network_leaves_the_law_as_it_is(method: Method) -> None:
     assert found.finding.is_faithful(num_cells())
 
 
+@pytest.mark.parametrize("method", [Method.TLI, Method.REJECTION], ids=lambda method: method.label)
+def test_a_session_that_is_alone_has_the_law(method: Method) -> None:
+    """The target waits for its drafts, which pause where the drafter is unsure."""
+    found = find_on_wire(method, SAMPLES, sessions=1)
+    print(f"\n{method.label}: {found.finding.joint}, {found.accepted} accepted, {found.disturbances}")
+    assert found.accepted > 0
+    assert found.finding.is_faithful(num_cells())
+
+
 def test_control_a_planted_bug_is_seen_through_the_whole_product() -> None:
     """A drafter that proposes its likeliest token, and reports the distribution, biases the text."""
     # Undisturbed: how many tokens a session judges, and so how much a bug shows, depends on the machine's load else.

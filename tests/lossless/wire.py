@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from draftmesh.core.sampling import Method
 from tests.helpers.joint_law import shortened
-from tests.helpers.wire_scene import TOKENS, drafters_for, wire_law, wire_scene
+from tests.helpers.wire_scene import MANY_SESSIONS, TOKENS, drafters_for, wire_law, wire_scene
 from tests.lossless.cells import Finding, finding_of, seeds_of
 
 METHODS = (Method.EXACT, Method.TLI_EXACT, Method.TLI, Method.REJECTION, Method.SLRS)
@@ -26,18 +26,20 @@ class WireFinding:
     """How often each kind has happened."""
 
 
-def find_on_wire(method: Method, samples: int, *, is_disturbed: bool = True) -> WireFinding:
-    """Generate ``samples`` times and compare the first tokens with the law.
+def find_on_wire(
+    method: Method, samples: int, *, is_disturbed: bool = True, sessions: int = MANY_SESSIONS
+) -> WireFinding:
+    """Generate ``samples`` times, ``sessions`` at a time, and compare the first tokens with the law.
 
     Drafters are swapped under way, and what they say is disturbed; if it is not to be, sessions wait for whole drafts.
     """
-    return asyncio.run(_find(method, samples, is_disturbed=is_disturbed))
+    return asyncio.run(_find(method, samples, is_disturbed=is_disturbed, sessions=sessions))
 
 
-async def _find(method: Method, samples: int, *, is_disturbed: bool) -> WireFinding:
+async def _find(method: Method, samples: int, *, is_disturbed: bool, sessions: int) -> WireFinding:
     index = METHODS.index(method)
     async with wire_scene(drafters_for(method), seed=index, is_disturbed=is_disturbed) as scene:
-        generations = await scene.generations(method, seeds_of(_FIRST_CELL + index, samples))
+        generations = await scene.generations(method, seeds_of(_FIRST_CELL + index, samples), sessions=sessions)
     assert all(generation.method == method.label for generation in generations)
     laws = [shortened(wire_law(), length) for length in range(1, TOKENS + 1)]
     outcomes = [generation.token_ids[:TOKENS] for generation in generations]

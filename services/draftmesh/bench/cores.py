@@ -9,6 +9,11 @@ from contextlib import contextmanager
 from draftmesh.core.errors import ConfigError
 
 
+def usable_cores() -> int:
+    """Cores that this process, and those that it starts, may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @contextmanager
 def pinned_to(cores: int) -> Iterator[None]:
     """Keep the calling thread, and the threads and processes that it starts meanwhile, on so many of its cores.

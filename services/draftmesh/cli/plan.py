@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from draftmesh.bench.cores import usable_cores
 from draftmesh.cli.options import DEMO, DEMO_UNIGRAM, NGRAM, ModelOptions, PoolOptions
 from draftmesh.coordinator.admission import AdmissionConfig
 from draftmesh.coordinator.config import CoordinatorConfig
@@ -35,8 +35,8 @@ def deployment_plan(models: ModelOptions, pools: PoolOptions) -> tuple[ReplicaSp
     if min(pools.shards, pools.verifiers) < 1 or pools.drafters < 0:
         raise ConfigError("a deployment needs at least one shard and one verifier, and no negative number of drafters")
     members = (*_verifiers(models, pools), *_drafters(models, pools))
-    drafts_ahead = sum(spec.cpus for spec in members) <= _usable_cores()
-    return (*members, *_shards(pools, drafts_ahead=drafts_ahead))
+    threads = sum(spec.cpus for spec in members if not spec.gpus and spec.cpus > _LIGHT_CPUS)
+    return (*members, *_shards(pools, drafts_ahead=threads <= usable_cores()))
 
 
 def target_path(models: ModelOptions) -> str:
@@ -52,7 +52,7 @@ def model_path(drafter: str) -> str:
 
 
 def _verifiers(models: ModelOptions, pools: PoolOptions) -> Iterator[ReplicaSpec]:
-    threads = models.verifier_threads or _usable_cores()
+    threads = models.verifier_threads or usable_cores()
     config = VerifierConfig(
         engine=EngineConfig(
             model=target_path(models),
@@ -109,7 +109,7 @@ def _drafter_config(drafter: str, models: ModelOptions, pools: PoolOptions) -> D
 
 
 def _shards(pools: PoolOptions, *, drafts_ahead: bool) -> Iterator[ReplicaSpec]:
-    """Where all compute on the same few cores, nothing is drafted while a target computes."""
+    """Where models have more threads than there are cores, drafters do not draft ahead of verdicts."""
     length = DraftLengthConfig(drafts_ahead=drafts_ahead)
     for shard in range(pools.shards):
         config = CoordinatorConfig(
@@ -133,11 +133,6 @@ def _shards(pools: PoolOptions, *, drafts_ahead: bool) -> Iterator[ReplicaSpec]:
 
 def _public_name(model: str) -> str:
     return Path(model).name or model
-
-
-def _usable_cores() -> int:
-    """Cores that this process, and those that it starts, may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _gpus(device: str) -> float:

@@ -41,7 +41,8 @@ class DraftOpen:
     """What precedes the generation: the prompt."""
 
     committed: tuple[Item, ...]
-    """What is generated already, when a session moves to this drafter; byte offsets count from its start."""
+    """What is generated already, when a session moves to this drafter, one item for each of the target's tokens; byte
+    offsets count from its start."""
 
     sampling: SamplingParams
     noise_key: NoiseKey

@@ -134,7 +134,7 @@ def least_confidence(usual: int, most: int, acceptance: float, costs: RoundCosts
     more_rows = sessions * most
     row_ms = (costs.step.ms(sessions + more_rows) - costs.step.ms(sessions)) / more_rows
     token_ms = sessions * row_ms + (costs.draft_token_ms if sessions == 1 else 0.0)
-    return min(_SURE, goodput(usual, acceptance, costs) * token_ms / acceptance)
+    return max(0.0, min(_SURE, goodput(usual, acceptance, costs) * token_ms / acceptance))
 
 
 def useful_length(acceptance: float, least_use: float) -> int:

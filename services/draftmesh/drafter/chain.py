@@ -152,7 +152,7 @@ class Chain:
         agreeing = common_length(drawn, self._lead)
         agrees = agreeing == len(self._lead) and self._keeps_after(commit)
         if self._keep is not Keep.NOTHING:
-            self._settle_tokens(agreeing)
+            self._settle_tokens(self._standing(agreeing))
         return None if agrees else self._diverge(items_length(to_items(drawn[agreeing:])))
 
     def _limit(self, extent: DraftExtent) -> None:
@@ -224,6 +224,12 @@ class Chain:
         if self._keep is Keep.TOKENS:
             return [to_symbols((item,)) for item in commit.items] == self._tokens[: len(commit.items)]
         return self._keep is Keep.TEXT
+
+    def _standing(self, agreeing: int) -> int:
+        """Of the symbols that agree, those of tokens that stand."""
+        if self._keep is Keep.TOKENS:
+            return sum(map(len, self._tokens[: common_length(self._tokens, self._leads)]))
+        return agreeing
 
     def _settle_tokens(self, agreeing: int | None = None) -> None:
         """Let go of drawn tokens that lie within the agreeing part of the lead."""

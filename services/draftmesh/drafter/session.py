@@ -145,6 +145,8 @@ class DraftSession:
         """Draw on if there is room; else say again that nothing follows, which the last commit has made untrue."""
         assert self._proposer is not None
         if self._chain.room:
+            if self._chain.sends_each and self._chain.unsent_tokens:  # as it would be without room
+                self._send(paused=False)
             self._proposer.draw(self._chain.room)
         else:
             self._send(paused=True)

@@ -29,7 +29,7 @@ def to_items(symbols: Sequence[int]) -> tuple[Item, ...]:
     return join_items([bytes((s,)) if s < _ROLE_BASE else Role(s - _ROLE_BASE) for s in symbols])
 
 
-def common_length(left: Sequence[int], right: Sequence[int]) -> int:
-    """How many leading symbols (or ids) the two share."""
+def common_length(left: Sequence[object], right: Sequence[object]) -> int:
+    """How many leading symbols, ids or tokens the two share."""
     limit = min(len(left), len(right))
     return next((i for i in range(limit) if left[i] != right[i]), limit)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from draftmesh.coordinator.drafting.feed import FeedConfig
+from draftmesh.coordinator.drafting.stage import FeedConfig
 from draftmesh.coordinator.loop.failover import FailoverConfig
 from draftmesh.coordinator.loop.generation import GenerationConfig
 from draftmesh.core.draft import Block, Evaluated

@@ -11,7 +11,7 @@ import pytest
 import draftmesh.coordinator.config
 from draftmesh.coordinator.admission import AdmissionConfig
 from draftmesh.coordinator.config import CoordinatorConfig
-from draftmesh.coordinator.drafting.feed import FeedConfig
+from draftmesh.coordinator.drafting.stage import FeedConfig
 from draftmesh.coordinator.loop.failover import FailoverConfig
 from draftmesh.coordinator.loop.generation import GenerationConfig
 from draftmesh.coordinator.loop.silence import SilenceConfig

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from random import Random
 
@@ -37,7 +38,7 @@ def length_after(accepted: int, *, circumstances: Circumstances = CHEAP, rounds:
     """The policy after some rounds of eight draft tokens, so many of them accepted."""
     length = DraftLength(NEVER_RESTS, Method.EXACT, draft_tokens=16, random=Random(1))
     for _ in range(rounds):
-        length.observe(answer(accepted, 8), 100.0, circumstances)
+        length.observe(answer(accepted, 8), 100.0, circumstances, is_idle=True)
     return length
 
 
@@ -46,7 +47,7 @@ def test_before_anything_is_known_a_draft_is_as_long_as_it_may_be() -> None:
     assert DraftLength(DraftLengthConfig(), Method.EXACT, draft_tokens=8, random=Random(1)).plan.wanted == 8
     fixed = DraftLength(DraftLengthConfig(is_adaptive=False), Method.EXACT, draft_tokens=8, random=Random(1))
     for _ in range(50):
-        fixed.observe(answer(0, 8), 1000.0, CHEAP)
+        fixed.observe(answer(0, 8), 1000.0, CHEAP, is_idle=True)
     assert (fixed.plan.wanted, fixed.plan.ready, fixed.rest_tokens) == (8, 8, 0)
 
 
@@ -96,7 +97,7 @@ def test_tokens_after_a_rejected_one_are_not_counted() -> None:
 def test_nothing_is_learned_from_the_first_verdict() -> None:
     """Its step has computed the prompt."""
     length, other = (DraftLength(DraftLengthConfig(), Method.EXACT, draft_tokens=8, random=Random(1)) for _ in range(2))
-    length.observe(answer(0, 8, has_prefill=True), 1e6, CHEAP)
+    length.observe(answer(0, 8, has_prefill=True), 1e6, CHEAP, is_idle=True)
     other.prepare(CHEAP)
     assert (length.plan, length.rest_tokens) == (other.plan, 0)
 
@@ -131,13 +132,35 @@ def test_a_draft_has_to_be_surer_where_rows_are_dear() -> None:
 
 @pytest.mark.parametrize("method", [Method.TLI, Method.REJECTION])
 def test_what_a_draft_says_does_not_decide_whether_it_comes_in_time(method: Method) -> None:
-    """Where tokens are judged by ratios, drafts pause by what they say only while the target waits for them."""
-    alone, crowded = (DraftLength(NEVER_RESTS, method, draft_tokens=16, random=Random(1)) for _ in range(2))
-    alone.prepare(SURE)
-    crowded.prepare(replace(SURE, verifier=replace(CHEAP_ROWS, active_sessions=2)))
-    assert (alone.trusts_pauses(is_idle=True), alone.trusts_pauses(is_idle=False)) == (True, False)
-    assert crowded.plan.extent.least_confidence == 0.0
-    assert crowded.trusts_pauses(is_idle=False)
+    """Where tokens are judged by ratios, drafts pause by what they say only if the target waits for them."""
+    length = DraftLength(NEVER_RESTS, method, draft_tokens=16, random=Random(1))
+    crowd = replace(SURE, verifier=replace(CHEAP_ROWS, active_sessions=2))
+    least = []
+    for circumstances, is_idle in ((SURE, True), (SURE, False), (crowd, True)):
+        length.observe(answer(2, 8), 100.0, circumstances, is_idle=is_idle)
+        least.append(length.plan.extent.least_confidence > 0.0)
+    length.prepare(SURE)  # no target has been asked for anything yet: it may be asked to go on alone
+    least.append(length.plan.extent.least_confidence > 0.0)
+    assert least == [True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("method", "is_idle", "is_shaped", "waits_out"),
+    [
+        (Method.TLI, False, True, True),
+        (Method.TLI, True, True, False),
+        (Method.TLI, False, False, False),
+        (Method.REJECTION, False, True, True),
+        (Method.TLI_EXACT, False, True, False),
+        (Method.EXACT, False, True, False),
+    ],
+)
+def test_a_draft_that_has_paused_does_not_hurry(
+    method: Method, is_idle: bool, is_shaped: bool, waits_out: bool
+) -> None:
+    """To a target that goes on meanwhile, if tokens are judged by ratios."""
+    length = DraftLength(NEVER_RESTS, method, draft_tokens=16, random=Random(1))
+    assert length.waits_out(is_idle=is_idle, is_shaped=is_shaped) is waits_out
 
 
 def test_drafts_of_texts_pause_in_company_too() -> None:
@@ -145,27 +168,38 @@ def test_drafts_of_texts_pause_in_company_too() -> None:
     crowded = DraftLength(NEVER_RESTS, Method.EXACT, draft_tokens=16, random=Random(1))
     crowded.prepare(replace(SURE, verifier=replace(CHEAP_ROWS, active_sessions=2)))
     assert crowded.plan.extent.least_confidence > 0.0
-    assert crowded.trusts_pauses(is_idle=False)
+
+
+@pytest.mark.parametrize("token_ms", [-5.0, float("nan"), float("inf")])
+def test_what_a_drafter_cannot_mean_is_not_believed(token_ms: float) -> None:
+    """A session outlives a load report that makes no sense."""
+    lying = replace(SURE, drafter=LoadReport(costs=(CostPoint(1, token_ms),)))
+    assert (
+        length_after(2, circumstances=lying).plan
+        == length_after(2, circumstances=replace(SURE, drafter=LoadReport())).plan
+    )
 
 
 @pytest.mark.parametrize("circumstances", [CHEAP, SURE])
 def test_nothing_is_drafted_ahead_where_the_cores_are_shared(circumstances: Circumstances) -> None:
     """A drafter is asked for one draft, and not for the next one as well."""
-    shared = replace(NEVER_RESTS, drafts_ahead=False, drafter_tokens=1.0)
-    ahead, shared_ahead = (
-        DraftLength(config, Method.EXACT, draft_tokens=16, random=Random(1)) for config in (NEVER_RESTS, shared)
+    shared = replace(NEVER_RESTS, drafts_ahead=False)
+    ahead, shared_ahead, shared_text = (
+        DraftLength(config, method, draft_tokens=16, random=Random(1))
+        for config, method in ((NEVER_RESTS, Method.TLI_EXACT), (shared, Method.TLI_EXACT), (shared, Method.EXACT))
     )
-    for length in (ahead, shared_ahead):
+    for length in (ahead, shared_ahead, shared_text):
         length.prepare(circumstances)
     assert shared_ahead.plan.extent.ahead_tokens == shared_ahead.plan.wanted
     assert ahead.plan.extent.ahead_tokens > ahead.plan.wanted
+    assert shared_text.plan.extent.ahead_tokens == math.ceil(1.25 * shared_text.plan.wanted)
 
 
 def test_a_session_without_a_drafter_does_not_rest() -> None:
     """It would draft if it could: that demand is to be seen."""
     length = DraftLength(DraftLengthConfig(), Method.EXACT, draft_tokens=8, random=Random(1))
     for _ in range(50):
-        length.observe(answer(0, 0), 1000.0, Circumstances(CHEAP_ROWS))
+        length.observe(answer(0, 0), 1000.0, Circumstances(CHEAP_ROWS), is_idle=True)
     assert length.rest_tokens == 0
 
 
@@ -174,10 +208,10 @@ def test_a_session_does_not_draft_at_the_cost_of_the_others() -> None:
     length = DraftLength(NEVER_RESTS, Method.EXACT, draft_tokens=8, random=Random(1))
     crowd = Circumstances(replace(DEAR_ROWS, active_sessions=16), DRAFTER)
     for _ in range(20):
-        length.observe(answer(1, 4), 100.0, crowd)
+        length.observe(answer(1, 4), 100.0, crowd, is_idle=True)
     assert length.rest_tokens
     for _ in range(20):  # it rests, so nobody drafts for it
-        length.observe(answer(0, 0), 70.0, Circumstances(CHEAP_ROWS))
+        length.observe(answer(0, 0), 70.0, Circumstances(CHEAP_ROWS), is_idle=True)
     assert length.rest_tokens == 0
 
 

@@ -213,9 +213,9 @@ def test_commit_of_whole_tokens_keeps_the_rest() -> None:
 
 @pytest.mark.parametrize("method", [Method.TLI, Method.REJECTION, Method.TLI_EXACT])
 def test_commit_inside_a_proposed_token_diverges(method: Method) -> None:
-    """Where proposals are ids, a token that is committed in part is dropped with all that follows."""
+    """Where proposals are ids, a text in other tokens is another draft: all that is not the same token is dropped."""
     chain = proposed(b"llo", b" you", b"!", method=method)
-    assert chain.commit(Commit(1, 2, (b"llo y",))) == Divergence(2, (b" y",), wasted_bytes=3)
+    assert chain.commit(Commit(1, 2, (b"llo y",))) == Divergence(3, (b"llo y",), wasted_bytes=3)
     assert chain.ahead == ()
 
 
@@ -228,7 +228,7 @@ def test_zero_byte_token_drops_the_proposals() -> None:
 def test_other_cut_of_the_same_text_drops_the_proposals() -> None:
     """One target token with the bytes of two proposals shifts the count that noise goes by."""
     chain = proposed(b"l", b"lo", b"!")
-    assert chain.commit(Commit(1, 2, (b"llo",))) == Divergence(1, (), wasted_bytes=1)
+    assert chain.commit(Commit(1, 2, (b"llo",))) == Divergence(3, (b"llo",), wasted_bytes=1)
 
 
 @pytest.mark.parametrize("method", [Method.TLI, Method.REJECTION])
@@ -287,3 +287,11 @@ def test_a_divergence_tells_the_targets_tokens() -> None:
     assert chain.commit(Commit(2, 5, (b"w", b"", b"rd", Role.EOS))) == Divergence(
         1, (b"o", b"w", b"rd", Role.EOS), wasted_bytes=1
     )
+
+
+def test_a_token_that_was_said_in_place_of_drawn_ones_is_told_whole() -> None:
+    """Where tokens are proposed, the same text in other tokens is not the draft."""
+    chain = Chain((), 8, method=Method.TLI_EXACT)
+    for item in (b"the", b"re"):
+        chain.draw(DraftToken(item, 1))
+    assert chain.commit(Commit(1, 0, (b"there",))) == Divergence(2, (b"there",))

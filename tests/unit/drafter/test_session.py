@@ -189,3 +189,15 @@ def test_closed_session_answers_nothing(stage: Stage) -> None:
     stage.session.close()
     stage.session.evaluated(Evaluated(3, (0.5,)))
     assert stage.outlet.answers == []
+
+
+@pytest.mark.parametrize("confidence", [0.1, 0.9])
+def test_a_token_that_is_not_out_yet_is_not_hurried_by_what_it_says(confidence: float) -> None:
+    """A commit that lets drafts pause sends what it finds, whether the draft pauses there or goes on."""
+    stage = staged(Chain((), 8, method=Method.TLI))
+    for token in (b"a", b"b"):
+        stage.session.drawn([DraftToken(token, 1, SparseDistribution((1,), (1.0,)), confidence=confidence)])
+    assert stage.outlet.texts == [(b"a",)]
+    stage.session.commit(Commit(1, 0, (b"a",), DraftExtent(least_confidence=0.5)))
+    assert stage.outlet.texts == [(b"a",), (b"b",)]
+    assert stage.outlet.blocks[-1].paused is (confidence < 0.5)

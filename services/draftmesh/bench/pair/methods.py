@@ -1,6 +1,7 @@
 """Every decoding method on one pair in one run: what is accepted, and how fast it is.
 
-The repeats of all rows take turns, so that a machine that is busy for a while is busy for all of them.
+The rows of a temperature take turns, prompt by prompt, so that a machine that is busy for a while is busy for all of
+them.
 """
 
 from __future__ import annotations
@@ -61,6 +62,14 @@ class BenchRow:
     """Its speed as a share of that of the fastest row at this temperature; None if it is not offered."""
 
 
+@dataclass(frozen=True, slots=True)
+class _TurnOf:
+    """One generation of every row."""
+
+    repeat: int
+    prompt: int
+
+
 class _Cell:
     """Collects the repeats of one setting at one temperature."""
 
@@ -87,13 +96,12 @@ class _Cell:
         except UnsupportedMethodError as error:
             self.refusal = str(error)
 
-    async def repeat(self, client: Generator, number: int, psi_meter: PsiMeter) -> float:
-        """Serve all prompts once; tokens per second."""
-        before = psi_meter.read()
-        served = await serve_prompts(client, self._plan.prompts, self._options, seed=self._seed(number))
+    async def serve(self, client: Generator, turn: _TurnOf, psi_meter: PsiMeter) -> None:
+        """Serve one prompt."""
+        before, seed = psi_meter.read(), self._seed(turn.repeat)
+        prompt_seed = None if seed is None else seed + turn.prompt
+        self.served += await serve_prompts(client, [self._plan.prompts[turn.prompt]], self._options, seed=prompt_seed)
         self._psi = self._psi.plus(psi_meter.read().minus(before))
-        self.served += served
-        return tokens_per_second(served)
 
     def row(self, best: Sequence[Timed]) -> BenchRow:
         """What was measured; ``best``: the fastest cell's generations."""
@@ -125,11 +133,18 @@ async def bench_methods(
         progress(f"warming up: {_name(cell)}")
         await cell.warm_up(clients[cell.setting.shard])
     offered = [cell for cell in cells if not cell.refusal]
-    for number in range(plan.repeats):
-        for cell in offered:
-            rate = await cell.repeat(clients[cell.setting.shard], number, psi_meter)
-            progress(f"repeat {number + 1} of {plan.repeats}: {_name(cell)}: {rate:.1f} tokens/s")
+    for temperature in plan.temperatures:
+        alike = [cell for cell in offered if cell.temperature == temperature]
+        for number, turn in enumerate(_turns(plan)):
+            first = number % max(1, len(alike))
+            for cell in (*alike[first:], *alike[:first]):
+                await cell.serve(clients[cell.setting.shard], turn, psi_meter)
+            progress(f"T = {temperature:g}: {number + 1} of {plan.repeats * len(plan.prompts)} turns")
     return tuple(cell.row(_best(offered, cell.temperature)) for cell in cells)
+
+
+def _turns(plan: BenchPlan) -> list[_TurnOf]:
+    return [_TurnOf(repeat, prompt) for repeat in range(plan.repeats) for prompt in range(len(plan.prompts))]
 
 
 def _best(cells: Sequence[_Cell], temperature: float) -> Sequence[Timed]:

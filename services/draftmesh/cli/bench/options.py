@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console, RenderableType
 
+from draftmesh.bench.cores import usable_cores
 from draftmesh.bench.pair_specs import PairSpecs
 from draftmesh.bench.reports import Benchmark, as_json, write
 from draftmesh.bench.subject import Pair
@@ -64,7 +64,7 @@ class WorkOptions:
 
     def pair(self, models: PairOptions) -> Pair:
         """The models by name."""
-        threads = models.verifier_threads or os.cpu_count() or 1
+        threads = models.verifier_threads or usable_cores()
         return Pair(
             target=Path(self.target).name,
             drafter=Path(self.drafter).name,

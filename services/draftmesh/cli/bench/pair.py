@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, replace
@@ -12,6 +11,7 @@ from typing import Annotated
 
 from rich.console import Console
 
+from draftmesh.bench.cores import usable_cores
 from draftmesh.bench.pair.methods import BenchPlan, Setting, bench_methods
 from draftmesh.bench.pair.result import BenchResult
 from draftmesh.cli.bench.pair_tables import print_bench
@@ -77,7 +77,7 @@ def pair(
 ) -> None:
     """Measure every method, in turns, on a pair that is served here: acceptance, bytes per forward pass, tokens/s.
 
-    Target and drafter have one thread each unless told otherwise; the target that decodes alone has all cores.
+    The target has all cores, with a drafter or without, and the drafter one of them, unless told otherwise.
     """
     if not 1 <= options.prompts <= DEMO_PROMPT_COUNT or min(options.repeats, options.max_tokens) < 1:
         raise ConfigError(f"prompts must be 1 to {DEMO_PROMPT_COUNT}, repeats and max_tokens at least 1")
@@ -100,7 +100,7 @@ def pair(
 async def _measure(
     drafter: str, options: PairBenchOptions, models: ThreadOptions, psi_meter: PsiMeter, progress: Callable[[str], None]
 ) -> BenchResult:
-    off_threads = models.off_threads or os.cpu_count() or 1
+    off_threads = models.off_threads or usable_cores()
     pools = PoolOptions(listen="127.0.0.1:0")
     alone_plan = deployment_plan(replace(models, verifier_threads=off_threads).of(options.target), pools)
     pair_plan = deployment_plan(models.of(options.target, drafter), pools)
@@ -117,8 +117,8 @@ async def _measure(
             is_expanded=options.target == DEMO,
             sizes=await _sizes(served, pair_plan),
             cost_ratio=cost_ratio(await clients[COUPLED].pools()),
-            cores=os.cpu_count() or 1,
-            verifier_threads=models.verifier_threads,
+            cores=usable_cores(),
+            verifier_threads=models.verifier_threads or usable_cores(),
             drafter_threads=models.drafter_threads,
             off_threads=off_threads,
             prompts=options.prompts,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from typing import Annotated
 
 from rich.console import Console
 
-from draftmesh.bench.cores import pinned_to
+from draftmesh.bench.cores import pinned_to, usable_cores
 from draftmesh.bench.peers.lineup import Clients, lineup, peer_labels, running_peers
 from draftmesh.bench.peers.result import PeersResult, Setup
 from draftmesh.bench.peers.summary import sum_up
@@ -127,7 +126,7 @@ def peers(
     """
     options.check(models)
     configure_logging(level="error")
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
     threads = options.threads or cores
     notes = Console(stderr=True)
 

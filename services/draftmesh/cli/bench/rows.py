@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Annotated
 
 from rich.console import Console
 
+from draftmesh.bench.cores import usable_cores
 from draftmesh.bench.reports import as_json, write
 from draftmesh.bench.rows.costs import measure_costs
 from draftmesh.bench.rows.engine_process import EngineSpec
@@ -88,7 +88,7 @@ def rows(*, options: Annotated[RowsOptions, Flat] = RowsOptions()) -> None:
 
 
 async def _measure(options: RowsOptions, progress: Callable[[str], None]) -> RowsResult:
-    threads = options.threads or os.cpu_count() or 1
+    threads = options.threads or usable_cores()
     engines: list[EngineCosts] = []
     for parameters in options.parameters:
         progress(f"loading a target of {parameters / 1e6:.0f} M parameters, packed and unpacked")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from dataclasses import dataclass
 from typing import Annotated
 
+from draftmesh.bench.cores import usable_cores
 from draftmesh.bench.serve.measuring import ServePlan, measure
 from draftmesh.cli.bench.options import ReportOptions, WorkOptions, begin, leave
 from draftmesh.cli.bench.serve_tables import tables
@@ -74,7 +74,7 @@ def serve(
 
 
 def _plan(options: ServeOptions, models: PairOptions) -> ServePlan:
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
     used = (models.verifier_threads or cores) + options.drafters * models.drafter_threads
     return ServePlan(
         prompts=options.texts.texts,

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 from draftmesh.coordinator.drafting.bond import Bond
 from draftmesh.coordinator.drafting.drafts import Drafts
-from draftmesh.coordinator.drafting.feed import DraftFeed, FeedConfig, Stage
+from draftmesh.coordinator.drafting.feed import DraftFeed
 from draftmesh.coordinator.drafting.psi_questions import PsiQuestions
+from draftmesh.coordinator.drafting.stage import FeedConfig, Stage
 from draftmesh.coordinator.instruments import Instruments
 from draftmesh.coordinator.pools.seats import Seat, SeatSource
 from draftmesh.coordinator.tasks import race, unless

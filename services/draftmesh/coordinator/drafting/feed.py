@@ -8,20 +8,22 @@ and has a feed of its own (``bound_feed``).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import structlog
 
-from draftmesh.coordinator.backoff import Backoff, BackoffConfig
+from draftmesh.coordinator.backoff import Backoff
 from draftmesh.coordinator.drafting.bond import Bond
 from draftmesh.coordinator.drafting.draft_streams import opened
 from draftmesh.coordinator.drafting.drafts import Drafts, KnownDraft
+from draftmesh.coordinator.drafting.pausing import PauseBook
+from draftmesh.coordinator.drafting.stage import FeedConfig, Stage
 from draftmesh.coordinator.instruments import Instruments
 from draftmesh.coordinator.pools.seats import Seat, SeatSource
 from draftmesh.coordinator.tasks import Switch, race, unless
-from draftmesh.core.draft import Block, Commit, DraftExtent, DraftOpen, Evaluated
+from draftmesh.core.draft import Block, Commit, DraftExtent, Evaluated
 from draftmesh.core.errors import (
     DraftmeshError,
     InvalidRequestError,
@@ -30,48 +32,11 @@ from draftmesh.core.errors import (
     UnsupportedError,
 )
 from draftmesh.core.ledger import Ledger
-from draftmesh.core.protocols import Drafter, DraftStream, WholeVocabulary
+from draftmesh.core.protocols import Drafter, DraftStream
 from draftmesh.core.text import Item, TextPrefix, items_length
 from draftmesh.core.verify import PsiQuery, PsiReply
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class FeedConfig:
-    """Numbers of a draft feed."""
-
-    max_ahead_tokens: int = 32
-    """Draft tokens beyond the last commit that are asked for; a drafter's own limit may be lower."""
-
-    backoff: BackoffConfig = field(default_factory=BackoffConfig)
-    """Before another drafter is tried after a failure."""
-
-    bond_patience_ms: float = 20_000.0
-    """``slrs``: how long a session waits for what drafters owe it before it fails; one that owes for half as long is
-    replaced."""
-
-    @property
-    def stall_s(self) -> float:
-        """``slrs``: how long one drafter may owe something."""
-        return self.bond_patience_ms / 2e3
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """What a feed shares with the loop of its session."""
-
-    items: Sequence[Item]
-    """The committed text, one item a token; grows while the feed runs."""
-
-    wake: asyncio.Event
-    """Set whenever the draft has changed."""
-
-    opening: Callable[[int], DraftOpen]
-    """Makes the first message to a drafter from its limit on draft tokens ahead."""
-
-    vocabulary: WholeVocabulary
-    """The target's; made known to drafters that are opened with its digest and do not know it."""
 
 
 class DraftFeed:
@@ -109,7 +74,7 @@ class DraftFeed:
         self._failures = 0
         self._drafting = Switch(is_on=True)
         self._extent = DraftExtent()
-        self._pauses_when_unsure = False
+        self._pauses = PauseBook(stage.items)
 
     @property
     def drafter(self) -> Seat[Drafter] | None:
@@ -124,7 +89,12 @@ class DraftFeed:
     @property
     def pauses_when_unsure(self) -> bool:
         """Whether the drafter that has last been at work heeds the least confidence of a draft."""
-        return self._pauses_when_unsure
+        return self._pauses.drafter_pauses
+
+    @property
+    def is_shaped(self) -> bool:
+        """Whether the draft's length may depend on what it says."""
+        return self._pauses.is_shaped
 
     @property
     def ended(self) -> bool:
@@ -153,6 +123,7 @@ class DraftFeed:
     def settle(self, ids: Sequence[int], items: Sequence[Item]) -> None:
         """The target has committed this; the drafter hears of it as soon as this task lets others run."""
         self._drafts.settle(ids, items)
+        self._pauses.settle(items)
         self._unsent.set()
 
     def ask(self, query: PsiQuery, base: TextPrefix, accepted: tuple[int, ...]) -> None:  # noqa: ARG002
@@ -249,7 +220,7 @@ class DraftFeed:
                     raise UnavailableError(f"another drafter answers at {seat.address} than the pool knows")
                 if self._is_too_late(opened_at):
                     return
-                self._pauses_when_unsure = stream.pauses_when_unsure
+                self._pauses.restart(request.first_extent, drafter_pauses=stream.pauses_when_unsure)
                 self._drafts.restart(request.max_ahead_tokens, is_behind=len(self._items) > opened_at)
                 with self._at_work(seat):
                     await race(self._send(stream, seat, opened_at), self._receive(stream), self._until_left(seat))
@@ -294,6 +265,7 @@ class DraftFeed:
                 commit_seq += 1
                 self._tell(seat)
                 self._drafts.note_commit(commit_seq)
+                self._pauses.ask(commit_seq, self._extent)
                 await stream.send(Commit(commit_seq, offset, settled, self._extent))
                 num_sent += len(settled)
                 offset += items_length(settled)
@@ -317,7 +289,10 @@ class DraftFeed:
 
     def _take(self, message: Block | Evaluated) -> bool:
         """Take in what the drafter says; whether it was of use."""
-        return isinstance(message, Block) and self._drafts.offer(message)
+        if not isinstance(message, Block) or not self._drafts.offer(message):
+            return False
+        self._pauses.take(message)
+        return True
 
     async def _until_left(self, seat: Seat[Drafter]) -> None:
         await race(seat.retired(), self._drafting.off())

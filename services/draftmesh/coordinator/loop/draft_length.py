@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from random import Random
 
@@ -36,11 +37,13 @@ class DraftLengthConfig:
     (0, 1]. So many times more where sessions share a step: while one waits for its draft, the others go on."""
 
     drafts_ahead: bool = True
-    """Whether a drafter goes on drafting while its draft is being judged. False where it shares cores with the target:
-    what it takes then is missing to the target's step, which costs more than a later draft."""
+    """Whether a drafter goes on drafting while its draft is being judged. If not, it draws one draft as long as may be
+    wanted, and no more. False where it shares cores with the target: what it takes then is missing to the target's
+    step, which costs more than a later draft."""
 
     drafter_tokens: float = 1.25
-    """Drafter tokens that are asked for in place of a target token, whose text may have more of them."""
+    """Drafter tokens that are asked for in place of a target token, whose text may have more of them; one where the
+    drafter proposes the target's own."""
 
     acceptance: AcceptanceConfig = field(default_factory=AcceptanceConfig)
     rest: RestConfig = field(default_factory=RestConfig)
@@ -53,11 +56,6 @@ class DraftLengthConfig:
         self.acceptance.validate()
         self.rest.validate()
         self.admission.validate()
-
-    @property
-    def ahead(self) -> Ahead:
-        """How much is drafted ahead of a verdict."""
-        return Ahead(self.drafter_tokens, self.least_use if self.drafts_ahead else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +84,11 @@ class Circumstances:
 
     @property
     def draft_token_ms(self) -> float:
-        """A step of the drafter as it is filled now; 0 if it does not say."""
+        """A step of the drafter as it is filled now; 0 if it does not say, or says what cannot be."""
         if self.drafter is None or not self.drafter.costs:
             return 0.0
-        return CostCurve(self.drafter.costs).ms(max(1.0, self.drafter.batch_sequences))
+        token_ms = CostCurve(self.drafter.costs).ms(max(1.0, self.drafter.batch_sequences))
+        return token_ms if 0.0 <= token_ms < math.inf else 0.0
 
 
 class DraftLength:
@@ -103,6 +102,9 @@ class DraftLength:
         self._rest = Rest(config.rest)
         self._admission = Admission(config.admission, random)
         self._method = method
+        self._ahead = Ahead(
+            1.0 if method.proposes_ids else config.drafter_tokens, config.least_use if config.drafts_ahead else None
+        )
         self._drafting = Circumstances(LoadReport())  # when a drafter was last at work
         self.plan = DraftPlan(draft_tokens, draft_tokens)
         """What the next draft is to be."""
@@ -115,27 +117,38 @@ class DraftLength:
     def prepare(self, circumstances: Circumstances) -> None:
         """Plan by what is known now."""
         if self._config.is_adaptive:
-            self._choose(circumstances.steps, self._remembered(circumstances))
+            self._choose(circumstances.steps, self._remembered(circumstances), is_idle=False)
 
-    def observe(self, answer: Answer, elapsed_ms: float, circumstances: Circumstances) -> None:
-        """Take in a verdict that came so long after the one before, and plan anew."""
+    def observe(self, answer: Answer, elapsed_ms: float, circumstances: Circumstances, *, is_idle: bool) -> None:
+        """Take in a verdict that came so long after the one before, and plan anew.
+
+        Args:
+            answer: The verdict.
+            elapsed_ms: Since the one before.
+            circumstances: As they are now.
+            is_idle: The target has nothing to do until it is asked again.
+        """
         if not self._config.is_adaptive:
             return
         steps = circumstances.steps
         if not answer.has_prefill:
             self._learn(answer, elapsed_ms, steps, has_drafter=circumstances.drafter is not None)
-        self._choose(steps, self._remembered(circumstances))
+        self._choose(steps, self._remembered(circumstances), is_idle=is_idle)
         if self._drafting.drafter is not None:
             self._admission.observe(len(answer.verdict.tokens), self.plan.speedup)
 
-    def trusts_pauses(self, *, is_idle: bool) -> bool:
-        """Whether a draft that pauses may go out; ``is_idle``: the target does nothing until it comes.
+    def waits_out(self, *, is_idle: bool, is_shaped: bool) -> bool:
+        """Whether a draft goes out when the wait for it is over, and not as soon as it is there.
 
-        It may have paused because of what it says, and so come sooner than another one. To a target that goes on
-        meanwhile it would come in time where the other is too late, and be judged more often; where tokens are judged
+        If it may have paused because of what it says, that also decides when it is there. To a target that goes on
+        meanwhile it would come in time where another one is too late, or the other way round; where tokens are judged
         by ratios, that would change the law of the text.
+
+        Args:
+            is_idle: The target does nothing until the draft comes.
+            is_shaped: The draft may have paused because of what it says.
         """
-        return is_idle or not self._method.judges_by_ratio or self.plan.extent.least_confidence == 0.0
+        return self._method.judges_by_ratio and is_shaped and not is_idle
 
     def _learn(self, answer: Answer, elapsed_ms: float, steps: CostCurve | None, *, has_drafter: bool) -> None:
         verdict = answer.verdict
@@ -152,16 +165,17 @@ class DraftLength:
             self._drafting = circumstances
         return replace(self._drafting, verifier=circumstances.verifier)
 
-    def _choose(self, steps: CostCurve | None, now: Circumstances) -> None:
+    def _choose(self, steps: CostCurve | None, now: Circumstances, *, is_idle: bool) -> None:
         if steps is None:
             return
         costs = RoundCosts(steps, now.sessions, now.draft_token_ms)
         known = Expectations(
             self._acceptance.estimate(now.pair), self._acceptance.judged_tokens(now.pair), waiting=costs
         )
-        planned = planned_by_confidence if self._heeds_confidence(now) else planned_by_acceptance
-        self.plan = planned(self._most, known, self._config.ahead)
+        planned = planned_by_confidence if self._heeds_confidence(now, is_idle=is_idle) else planned_by_acceptance
+        self.plan = planned(self._most, known, self._ahead)
 
-    def _heeds_confidence(self, now: Circumstances) -> bool:
-        """Not where tokens are judged by ratios and the target goes on while a draft is drawn; see the pauses."""
-        return now.pauses_when_unsure and not (self._method.judges_by_ratio and now.sessions > 1)
+    def _heeds_confidence(self, now: Circumstances, *, is_idle: bool) -> bool:
+        """Where tokens are judged by ratios, only if the target waits for the draft; see :meth:`waits_out`."""
+        is_waited_for = is_idle and now.sessions == 1
+        return now.pauses_when_unsure and (is_waited_for or not self._method.judges_by_ratio)

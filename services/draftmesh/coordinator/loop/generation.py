@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from draftmesh.coordinator.drafting.assembly import make_feed
-from draftmesh.coordinator.drafting.feed import FeedConfig, Stage
+from draftmesh.coordinator.drafting.stage import FeedConfig, Stage
 from draftmesh.coordinator.drafting.text_drafts import Translator
 from draftmesh.coordinator.instruments import Instruments
 from draftmesh.coordinator.loop.books import Books
@@ -187,17 +187,17 @@ class Generation:
             raise UnavailableError(f"the verifier refuses round {verdict.round}, whose block must be judged")
         self._trace.heard(verdict)
         with self._trace.settling():
-            committed_bytes = 0 if answer.is_stale else self._commit(answer, seat)
+            committed_bytes = 0 if answer.is_stale else self._commit(answer, seat, is_idle=rounds.is_idle)
         verify_wait_ms = self._books.turn() if rounds.is_idle else 0.0
         self._record(answer.ledger(committed_bytes, verify_wait_ms), seat)
 
-    def _commit(self, answer: Answer, seat: Seat[Verifier]) -> int:
+    def _commit(self, answer: Answer, seat: Seat[Verifier], *, is_idle: bool) -> int:
         """Settle a verdict's tokens; their length in bytes."""
         verdict = answer.verdict
         advance = self._transcript.settle(verdict)
         if verdict.tokens:
             self._failover.progressed()
-            self._proposals.observe(answer, self._books.lap(), seat)
+            self._proposals.observe(answer, self._books.lap(), seat, is_idle=is_idle)
             self._proposals.settle(verdict.tokens, self._transcript.items[-len(verdict.tokens) :])
         if verdict.tokens or self._transcript.finished:
             self._delivery.add(advance)

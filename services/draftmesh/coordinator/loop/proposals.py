@@ -84,13 +84,13 @@ class Proposals:
             self._length.prepare(self._circumstances(verifier))
             self._steer(self._feed)
 
-    def observe(self, answer: Answer, elapsed_ms: float, verifier: Seat[Verifier]) -> None:
-        """Learn from a verdict that came so long after the one before."""
+    def observe(self, answer: Answer, elapsed_ms: float, verifier: Seat[Verifier], *, is_idle: bool) -> None:
+        """Learn from a verdict that came so long after the one before; ``is_idle``: the verifier has no more to do."""
         if not answer.has_prefill:
             self._pace.observe(answer.verdict, judged=answer.judges)
         if self._feed is None or self._feed.bond is not None:
             return
-        self._length.observe(answer, elapsed_ms, self._circumstances(verifier))
+        self._length.observe(answer, elapsed_ms, self._circumstances(verifier), is_idle=is_idle)
         self._steer(self._feed)
 
     def settle(self, ids: Sequence[int], items: Sequence[Item]) -> None:
@@ -119,9 +119,12 @@ class Proposals:
         """
         if self._feed is None or self._feed.bond is not None or self.rest_tokens:
             return Decision()
+        if self._length.waits_out(is_idle=False, is_shaped=self._feed.is_shaped):
+            return Decision()
         draft, count = self._feed.read().draft, len(judged_ids) + 1
-        ahead = draft.after(count).cut(min(limit_tokens, self._length.plan.ready))
-        if len(ahead.ids) < self._length.plan.wanted or draft.ids[: count - 1] != judged_ids:
+        limit_tokens = min(limit_tokens, self._length.plan.ready)
+        ahead = draft.after(count).cut(limit_tokens)
+        if len(ahead.ids) < min(limit_tokens, self._length.plan.wanted) or draft.ids[: count - 1] != judged_ids:
             return Decision()
         return Decision(ahead, expected_ids=draft.ids[:count])
 
@@ -154,7 +157,7 @@ class Proposals:
         if self.rest_tokens:
             return Decision(free_run=state.is_idle)
         now_s = self._clock.monotonic()
-        draft = NOTHING if state.is_refused else self._ready(feed, state, now_s).cut(self._limit(state))
+        draft = NOTHING if state.is_refused else self._ready(feed, state, now_s)
         if draft:
             return Decision(draft)
         ends_s = self._pace.deadline_s if feed.drafter is not None else self._pace.least_deadline_s
@@ -165,15 +168,15 @@ class Proposals:
 
     def _ready(self, feed: DraftFeed, state: VerifierState, now_s: float) -> Draft:
         """The draft, if it is time to send it."""
-        candidate = feed.read()
-        draft = candidate.draft
-        is_over = feed.ended and self._length.trusts_pauses(is_idle=state.is_idle)
-        if len(draft.ids) >= self._length.plan.wanted or (draft and is_over):
-            return draft
+        limit_tokens, known = min(state.limit_tokens, self._length.plan.ready), feed.read()
+        draft = known.draft
+        is_there = len(draft.ids) >= min(limit_tokens, self._length.plan.wanted) or feed.ended
+        if is_there and not self._length.waits_out(is_idle=state.is_idle, is_shaped=feed.is_shaped):
+            return draft.cut(limit_tokens)
         if now_s < self._pace.deadline_s:
             return NOTHING
         # The wait is over: better tokens that more text might have changed than fewer.
-        return Draft(draft.ids + candidate.weak_ids, draft.evidence)
+        return Draft(draft.ids + known.weak_ids, draft.evidence).cut(limit_tokens)
 
     def _decide_bound(self, feed: DraftFeed, bond: Bond, state: VerifierState) -> Decision:
         """``slrs``: a base of which a drafter has been told waits for its block, however long."""
@@ -187,6 +190,3 @@ class Proposals:
         if state.is_idle and now_s < ends_s:
             return Decision(wait_s=ends_s - now_s)
         return Decision(free_run=state.is_idle, starved=state.is_idle)
-
-    def _limit(self, state: VerifierState) -> int:
-        return min(state.limit_tokens, self._length.plan.ready)

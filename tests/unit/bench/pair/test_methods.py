@@ -45,15 +45,16 @@ async def test_a_row_has_all_repeats() -> None:
     assert by_label["auto"].trial.chosen == {"exact": 6}
 
 
-async def test_repeats_take_turns() -> None:
-    """A row is not measured again before the others have been; warming up comes before all of it."""
+async def test_rows_take_turns_prompt_by_prompt() -> None:
+    """Another one begins each time; warming up comes before all of it."""
     clients = generators()
     await measure(clients)
     asked = [(method, temperature) for _, method, temperature, _ in clients["pair"].asked]
     warm_up = [cell for temperature in (0.0, 1.0) for cell in [("exact", temperature), ("slrs", temperature)]]
     warm_up = [*warm_up[:2], *[("auto", 0.0)] * 5, *warm_up[2:], *[("auto", 1.0)] * 5]
-    turn = [(method, temperature) for temperature in (0.0, 1.0) for method in ("exact", "auto") for _ in PLAN.prompts]
-    assert asked == [*warm_up, *turn * 3]
+    turns = [*[("exact", "auto")] * 2, ("auto", "exact")] * 2
+    measured = [(method, temperature) for temperature in (0.0, 1.0) for turn in turns for method in turn]
+    assert asked == [*warm_up, *measured]
 
 
 async def test_a_repeat_has_seeds_of_its_own() -> None:
