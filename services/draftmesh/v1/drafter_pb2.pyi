@@ -173,7 +173,9 @@ class OpenDraft(_message.Message):
 
     @_builtins.property
     def committed(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Item]:
-        """What is generated already, when a session moves here. Byte offsets count from its start."""
+        """What is generated already, when a session moves here, one item for each of the target's tokens; no bytes for one
+        that has neither bytes nor a role. Byte offsets count from its start.
+        """
 
     @_builtins.property
     def sampling(self) -> _common_pb2.Sampling:
