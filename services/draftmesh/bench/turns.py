@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
+from draftmesh.bench.rotation import rotated
 from draftmesh.bench.spread import Spread
 from draftmesh.bench.token_times import Observed
 from draftmesh.client import GenerateOptions
@@ -46,8 +47,7 @@ async def take_turns(
     for repeat in range(prompts.repeats):
         for index, text in enumerate(prompts.texts):
             number = repeat * len(prompts.texts) + index
-            first = number % len(turns)
-            for turn in (*turns[first:], *turns[:first]):
+            for turn in rotated(turns, number):
                 options = replace(turn.options, seed=prompts.seed + number)
                 served[turn.label].append(await turn.serve(text, options))
         rates = (f"{label} {_rate(of):.1f}" for label, of in served.items())

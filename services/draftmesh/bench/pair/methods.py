@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from draftmesh.bench.comparison import Share, share
+from draftmesh.bench.rotation import rotated
 from draftmesh.client import GenerateOptions
 from draftmesh.core.errors import UnsupportedMethodError
 from draftmesh.core.sampling import Method
@@ -62,14 +63,6 @@ class BenchRow:
     """Its speed as a share of that of the fastest row at this temperature; None if it is not offered."""
 
 
-@dataclass(frozen=True, slots=True)
-class _TurnOf:
-    """One generation of every row."""
-
-    repeat: int
-    prompt: int
-
-
 class _Cell:
     """Collects the repeats of one setting at one temperature."""
 
@@ -96,11 +89,12 @@ class _Cell:
         except UnsupportedMethodError as error:
             self.refusal = str(error)
 
-    async def serve(self, client: Generator, turn: _TurnOf, psi_meter: PsiMeter) -> None:
-        """Serve one prompt."""
-        before, seed = psi_meter.read(), self._seed(turn.repeat)
-        prompt_seed = None if seed is None else seed + turn.prompt
-        self.served += await serve_prompts(client, [self._plan.prompts[turn.prompt]], self._options, seed=prompt_seed)
+    async def serve(self, client: Generator, turn: int, psi_meter: PsiMeter) -> None:
+        """Serve one prompt: that of this turn."""
+        repeat, index = divmod(turn, len(self._plan.prompts))
+        before, seed = psi_meter.read(), self._seed(repeat)
+        prompt_seed = None if seed is None else seed + index
+        self.served += await serve_prompts(client, [self._plan.prompts[index]], self._options, seed=prompt_seed)
         self._psi = self._psi.plus(psi_meter.read().minus(before))
 
     def row(self, best: Sequence[Timed]) -> BenchRow:
@@ -133,18 +127,14 @@ async def bench_methods(
         progress(f"warming up: {_name(cell)}")
         await cell.warm_up(clients[cell.setting.shard])
     offered = [cell for cell in cells if not cell.refusal]
+    turns = plan.repeats * len(plan.prompts)
     for temperature in plan.temperatures:
         alike = [cell for cell in offered if cell.temperature == temperature]
-        for number, turn in enumerate(_turns(plan)):
-            first = number % max(1, len(alike))
-            for cell in (*alike[first:], *alike[:first]):
+        for turn in range(turns):
+            for cell in rotated(alike, turn):
                 await cell.serve(clients[cell.setting.shard], turn, psi_meter)
-            progress(f"T = {temperature:g}: {number + 1} of {plan.repeats * len(plan.prompts)} turns")
+            progress(f"T = {temperature:g}: {turn + 1} of {turns} turns")
     return tuple(cell.row(_best(offered, cell.temperature)) for cell in cells)
-
-
-def _turns(plan: BenchPlan) -> list[_TurnOf]:
-    return [_TurnOf(repeat, prompt) for repeat in range(plan.repeats) for prompt in range(len(plan.prompts))]
 
 
 def _best(cells: Sequence[_Cell], temperature: float) -> Sequence[Timed]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from draftmesh.bench.peers.contestant import Contestant, Served, Task
+from draftmesh.bench.rotation import rotated
 from draftmesh.core.errors import UnsupportedError
 
 _SEEDS_OF_A_REPEAT = 1000
@@ -69,7 +70,7 @@ async def take_turns(entries: Sequence[Entry], plan: TurnPlan, *, progress: Call
         for index in range(len(plan.prompts)):
             for temperature in temperatures:
                 alike = [entry for entry in entries if entry.temperature == temperature]
-                line = await _turn(_rotated(alike, repeat * len(plan.prompts) + index), plan, repeat, index)
+                line = await _turn(rotated(alike, repeat * len(plan.prompts) + index), plan, repeat, index)
                 progress(f"repeat {repeat + 1}, prompt {index + 1}, T = {temperature:g}: {line} tokens/s")
 
 
@@ -86,8 +87,3 @@ async def _turn(entries: Sequence[Entry], plan: TurnPlan, repeat: int, index: in
 def _task(plan: TurnPlan, entry: Entry, repeat: int, index: int) -> Task:
     seed = plan.seed + repeat * _SEEDS_OF_A_REPEAT + index
     return Task(plan.prompts[index], entry.temperature, plan.max_tokens, seed)
-
-
-def _rotated(entries: Sequence[Entry], by: int) -> list[Entry]:
-    start = by % len(entries)
-    return [*entries[start:], *entries[:start]]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from draftmesh.bench.network.links import linked_client
 from draftmesh.bench.pair_specs import PairSpecs, members_of
+from draftmesh.bench.rotation import rotated
 from draftmesh.bench.serve.continuous_batching import PeerConfig
 from draftmesh.bench.serve.figures import figures, throughput
 from draftmesh.bench.serve.load import LoadRun
@@ -132,8 +133,7 @@ async def _closed(servers: _Servers, concurrency: int, plan: ServePlan, progress
     ways |= {"peer": servers.peer.closed} if servers.peer else {}
     runs: dict[str, list[LoadRun]] = {label: [] for label in ways}
     for repeat in range(plan.repeats):
-        first = repeat % len(ways)
-        for label, closed in (*list(ways.items())[first:], *list(ways.items())[:first]):
+        for label, closed in rotated(list(ways.items()), repeat):
             runs[label].append(await closed(requests, concurrency, plan.level_timeout_s))
             rate = throughput(runs[label][-1])
             progress(f"{concurrency} clients, repeat {repeat + 1} of {plan.repeats}, {label}: {rate:.1f} tokens/s")
