@@ -185,7 +185,7 @@ class Shard:
         if record.failure or len(drafters.served) > 1 or (record.method is not Method.OFF and not digest):
             return
         situation = Situation(record.target_digest, temperature_band(record.sampling.temperature))
-        self._choice.record(situation, Option(record.method, digest), live.decoded)
+        self._choice.record(situation, Option(record.method, digest), generation.decoded)
 
     def _drafters(self, request: GenerationRequest) -> list[DrafterMember]:
         """Those that the request allows."""

@@ -81,8 +81,9 @@ class Decoded:
     tokens: int = 0
     """Target tokens committed."""
 
-    target_steps: int = 0
-    """Forward passes of the target."""
+    work_steps: float = 0.0
+    """What the target's steps for it were worth, in steps without a draft: as many of those take as long, by the
+    target's cost curve."""
 
     seconds: float = 0.0
 

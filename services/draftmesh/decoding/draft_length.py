@@ -44,6 +44,11 @@ class CostCurve:
         self._rows = [point.rows for point in ordered]
         self._ms = list(accumulate((point.milliseconds for point in ordered), max))
 
+    @classmethod
+    def of(cls, points: Sequence[CostPoint]) -> CostCurve | None:
+        """That of what has been measured; None if nothing has."""
+        return cls(points) if points else None
+
     def ms(self, rows: float) -> float:
         """Milliseconds of a step with so many rows, more than 0."""
         above = bisect_left(self._rows, rows)

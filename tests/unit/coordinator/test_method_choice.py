@@ -90,7 +90,8 @@ def test_greedy_sessions_keep_to_the_quickest_steps() -> None:
         steps_per_s = STEPS_PER_S[option] * (1.05 if option == TLI_EXACT else 1.0)
         tokens = 50 if option == OFF else round(125 * max(0.1, noise.gauss(1, 0.25)))
         choice.record(greedy, option, Decoded(tokens, 50, 50 / steps_per_s))
-    assert chosen[TLI_EXACT] > 170
+    assert chosen[TLI_EXACT] > 100
+    assert chosen[OFF] < 10
 
 
 def test_sessions_that_begin_together_do_not_all_try_the_same() -> None:
@@ -151,6 +152,7 @@ def test_without_a_measurement_the_first_candidate_is_taken() -> None:
         {"probe_every": 1},
         {"session_noise": 0.0},
         {"method_spread": float("nan")},
+        {"time_noise": 0.0},
         {"greedy_spread": 0.0},
         {"ratio_advantage": -0.1},
         {"forgetting": 0.0},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from random import Random
 
 import pytest
@@ -21,22 +22,22 @@ ELSEWHERE = Option(Method.EXACT, b"other drafter")
 
 def fresh(forgetting: float = 1.0) -> Experience:
     """Knows nothing; four sessions of a method weigh as much as what is known of its drafter."""
-    return Experience(Prior(session_noise=0.2, method_spread=0.1), forgetting)
+    return Experience(Prior(session_noise=0.2, method_spread=0.1, time_noise=0.1), forgetting)
 
 
-def session(tokens_per_step: float, steps_per_s: float = 10.0) -> Decoded:
-    """Of 100 steps."""
-    return Decoded(round(100 * tokens_per_step), 100, 100 / steps_per_s)
+def session(tokens_per_work: float, work_per_s: float = 10.0) -> Decoded:
+    """Of work for 100 steps."""
+    return Decoded(round(100 * tokens_per_work), 100.0, 100 / work_per_s)
 
 
 def test_a_lone_method_has_its_own_speed() -> None:
-    """Nothing else is known of its drafter: 4 of 8 parts of the prior's doubt are left after four sessions."""
+    """4 of 8 parts of the prior's doubt are left after four sessions, and half of that about a session's time."""
     experience = fresh()
     for _ in range(4):
         experience.record(EXACT, session(3.0))
     known = experience.speed(EXACT)
     assert known is not None
-    assert (known.mean, known.deviation) == pytest.approx((30.0, 30.0 * 0.1 * 0.5**0.5))
+    assert (known.mean, known.deviation) == pytest.approx((30.0, 30.0 * math.hypot(0.1 * 0.5**0.5, 0.05)))
 
 
 def test_methods_of_a_drafter_stand_in_for_each_other() -> None:
@@ -51,11 +52,11 @@ def test_methods_of_a_drafter_stand_in_for_each_other() -> None:
     assert known.mean == pytest.approx(10 * (3 + 1 / 3))
 
 
-def test_the_seconds_of_a_step_are_a_methods_own() -> None:
-    """Slow steps are not a matter of luck."""
+def test_the_seconds_of_work_are_a_methods_own() -> None:
+    """They are not a matter of luck."""
     experience = fresh()
-    experience.record(EXACT, session(3.0, steps_per_s=10.0))
-    experience.record(TLI, session(3.0, steps_per_s=5.0))
+    experience.record(EXACT, session(3.0, work_per_s=10.0))
+    experience.record(TLI, session(3.0, work_per_s=5.0))
     speeds = [experience.speed(option) for option in (EXACT, TLI)]
     assert [speed and speed.mean for speed in speeds] == pytest.approx([30.0, 15.0])
 
@@ -67,10 +68,26 @@ def test_off_and_slrs_stand_for_themselves(alone: Option, share: float) -> None:
     experience.record(EXACT, session(3.0))
     for _ in range(4):
         experience.record(alone, session(1.0))
-    assert experience.speed(alone) == Estimate(pytest.approx(10.0 * share))  # type: ignore[arg-type]
+    assert experience.speed(alone) == Estimate(
+        pytest.approx(10.0 * share),  # type: ignore[arg-type]
+        pytest.approx(0.05 * 10.0 * share),  # type: ignore[arg-type]
+    )
     known = experience.speed(EXACT)
     assert known is not None
     assert known.mean == pytest.approx(30.0)
+
+
+def test_a_machine_that_has_become_slower_is_so_for_all() -> None:
+    """The first method is measured on a fast machine and on a slow one, the other only on the slow one."""
+    experience = fresh()
+    for work_per_s in (10.0, 5.0):
+        for _ in range(10):
+            experience.record(EXACT, session(3.0, work_per_s))
+    for _ in range(4):
+        experience.record(TLI, session(3.0, work_per_s=5.0))
+    speeds = [experience.speed(option) for option in (EXACT, TLI)]
+    both, slow = (speed.mean for speed in speeds if speed is not None)
+    assert slow == pytest.approx(both, rel=0.1)
 
 
 def test_drafters_are_known_apart() -> None:
@@ -112,7 +129,7 @@ def test_the_doubt_that_is_stated_is_the_doubt_there_is() -> None:
     """Methods and sessions that scatter as the prior says: the estimate is off by what it states, on average."""
     random, misses = Random(5), []
     for _ in range(2000):
-        experience = fresh()
+        experience = Experience(Prior(session_noise=0.2, method_spread=0.1, time_noise=1e-6), 1.0)
         truths = {Option(method, b"d"): 3 * random.gauss(1, 0.1) for method in (Method.EXACT, Method.TLI)}
         for _ in range(100):  # so that the mean of all methods is known
             experience.record(Option(Method.TLI_EXACT, b"d"), session(3.0))

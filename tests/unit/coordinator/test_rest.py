@@ -20,12 +20,12 @@ ROUND = 8
 
 def judged(steps: float, tokens: int) -> Spent:
     """A round with a draft that took as long as so many steps of the target alone."""
-    return Spent(steps * STEP_MS, tokens, ROUND, ROUND)
+    return Spent(steps * STEP_MS, tokens, 1)
 
 
 def alone(tokens: int = 1, step_ms: float = STEP_MS) -> Spent:
     """Tokens that the target has said alone."""
-    return Spent(tokens * step_ms, tokens, 1, 1)
+    return Spent(tokens * step_ms, tokens, 1)
 
 
 def rest_through(rest: Rest, step_ms: float = STEP_MS) -> int:
@@ -105,7 +105,7 @@ def test_company_is_not_drafting_s_fault() -> None:
         rest.observe(judged(2.0, 1), COSTS)
     rest_through(rest)
     for _ in range(20):  # 14 rows of others: the curve says 2.86 steps without the draft, 3.86 with it
-        rest.observe(Spent(3.86 * STEP_MS, 3, ROUND, ROUND + 13), COSTS)
+        rest.observe(Spent(3.86 * STEP_MS, 3, 14), COSTS)
     assert rest.left_tokens == 0
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from draftmesh.coordinator.loop.rounds import Answer
+from draftmesh.coordinator.loop.speed import Speed
 from draftmesh.coordinator.pools.seats import Seat
-from draftmesh.core.ledger import Ledger, add
+from draftmesh.core.ledger import Decoded, Ledger, add
 from draftmesh.core.protocols import Clock, Drafter, Verifier
+from draftmesh.decoding.draft_length import CostCurve
 from draftmesh.telemetry.metrics import CoordinatorMetrics, position_attribute
 
 
@@ -15,6 +18,7 @@ class Books:
         self._clock = clock
         self._metrics = metrics
         self._ledger = Ledger()
+        self._speed = Speed()
         self._counted_to_s = clock.monotonic()
         self._turned_s = self._lapped_s = self._counted_to_s
 
@@ -29,10 +33,16 @@ class Books:
         elapsed_ms, self._turned_s = (now_s - self._turned_s) * 1e3, now_s
         return elapsed_ms
 
-    def lap(self) -> float:
-        """Milliseconds since the last call."""
+    @property
+    def decoded(self) -> Decoded:
+        """How fast the session was."""
+        return self._speed.decoded
+
+    def lap(self, answer: Answer, costs: CostCurve | None) -> float:
+        """A verdict has come, when the target's steps took what ``costs`` says; milliseconds since the one before."""
         now_s = self._clock.monotonic()
         elapsed_ms, self._lapped_s = (now_s - self._lapped_s) * 1e3, now_s
+        self._speed.observe(answer, elapsed_ms, costs)
         return elapsed_ms
 
     def record(self, delta: Ledger, verifier: Seat[Verifier], drafter: Seat[Drafter] | None) -> None:

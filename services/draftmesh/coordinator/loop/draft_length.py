@@ -80,7 +80,7 @@ class Circumstances:
     @property
     def steps(self) -> CostCurve | None:
         """What the target's steps take; None if it does not say."""
-        return CostCurve(self.verifier.costs) if self.verifier.costs else None
+        return CostCurve.of(self.verifier.costs)
 
     @property
     def draft_token_ms(self) -> float:
@@ -156,7 +156,7 @@ class DraftLength:
             self._acceptance.learn(verdict.accepted, answer.judged_tokens)
         is_refused = self._admission.refused_tokens > 0
         if self._rest.left_tokens or (has_drafter and not is_refused):
-            spent = Spent(elapsed_ms, len(verdict.tokens), 1 + answer.judged_tokens, verdict.batch_rows)
+            spent = Spent(elapsed_ms, len(verdict.tokens), answer.rows_without_draft)
             self._rest.observe(spent, steps)
 
     def _remembered(self, circumstances: Circumstances) -> Circumstances:

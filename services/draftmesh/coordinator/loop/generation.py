@@ -34,9 +34,10 @@ from draftmesh.coordinator.tasks import Inbox, background
 from draftmesh.core.draft import DraftOpen
 from draftmesh.core.errors import DraftmeshError, UnavailableError
 from draftmesh.core.fence import Fence
-from draftmesh.core.ledger import Ledger, add
+from draftmesh.core.ledger import Decoded, Ledger, add
 from draftmesh.core.protocols import Drafter, Verifier, VerifyStream, WholeVocabulary
 from draftmesh.core.verify import PsiQuery, Verdict, VerifyRound
+from draftmesh.decoding.draft_length import CostCurve
 
 __all__ = ["Generation", "GenerationConfig", "Instruments", "Job", "Output"]
 
@@ -119,6 +120,11 @@ class Generation:
         """Of the drafter that has last been at work; empty if none ever was."""
         return self._feed.digest if self._feed is not None else b""
 
+    @property
+    def decoded(self) -> Decoded:
+        """How fast it was, after the first verdict."""
+        return self._books.decoded
+
     async def run(self) -> None:
         """Generate until the target has said its last token, whatever happens to the services.
 
@@ -197,7 +203,8 @@ class Generation:
         advance = self._transcript.settle(verdict)
         if verdict.tokens:
             self._failover.progressed()
-            self._proposals.observe(answer, self._books.lap(), seat, is_idle=is_idle)
+            elapsed_ms = self._books.lap(answer, CostCurve.of(seat.load.costs))
+            self._proposals.observe(answer, elapsed_ms, seat, is_idle=is_idle)
             self._proposals.settle(verdict.tokens, self._transcript.items[-len(verdict.tokens) :])
         if verdict.tokens or self._transcript.finished:
             self._delivery.add(advance)

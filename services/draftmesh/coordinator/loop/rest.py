@@ -62,11 +62,8 @@ class Spent:
     tokens: int
     """Committed by it."""
 
-    own_rows: int
-    """Rows of the session in the verdict's last step; 1 without a draft."""
-
-    batch_rows: int
-    """Rows of that step over all sessions."""
+    rows_without_draft: int
+    """Rows that its last step would have had, over all sessions, without this one's draft."""
 
 
 class Rest:
@@ -110,14 +107,14 @@ class Rest:
             return
         ms = spent.elapsed_ms / spent.tokens
         self._step_ms = ms if self._step_ms is None else self._step_ms + self._config.smoothing * (ms - self._step_ms)
-        self._step_rows = spent.batch_rows
+        self._step_rows = spent.rows_without_draft
 
     def _alone_ms(self, spent: Spent, costs: CostCurve | None) -> float | None:
         """What the step would have taken without this session's draft; None if nothing is known.
 
         With other company than at the last rest a step takes longer or shorter by what the cost curve says.
         """
-        rows = max(1, spent.batch_rows - spent.own_rows + 1)
+        rows = spent.rows_without_draft
         if self._step_ms is None:
             return costs.ms(rows) if costs is not None else None
         return self._step_ms * (costs.ms(rows) / costs.ms(self._step_rows) if costs is not None else 1.0)

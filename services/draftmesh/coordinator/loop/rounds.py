@@ -34,22 +34,34 @@ class Answer:
         """Whether the round was refused: nothing was computed."""
         return self.verdict.status is RoundStatus.STALE
 
+    @property
+    def target_steps(self) -> int:
+        """Steps of the target that it tells of: one for a draft, and one for every token said without one."""
+        return 0 if self.is_stale else int(self.judges) + self._free_tokens
+
+    @property
+    def rows_without_draft(self) -> int:
+        """Rows that its last step would have had, over all sessions, if this one had not drafted."""
+        return max(1, self.verdict.batch_rows - self.judged_tokens)
+
+    @property
+    def _free_tokens(self) -> int:
+        """A round that ends the generation may lack its recovered or bonus token."""
+        return max(0, len(self.verdict.tokens) - self.verdict.accepted - int(self.judges))
+
     def ledger(self, committed_bytes: int, verify_wait_ms: float) -> Ledger:
         """What it adds to the books, beside what it took."""
         verdict = self.verdict
         if self.is_stale:
             return Ledger(stale_rounds=1, verify_wait_ms=verify_wait_ms)
-        rounds = 1 if self.judges else 0
-        # A round that ends the generation may lack its recovered or bonus token.
-        free = max(0, len(verdict.tokens) - verdict.accepted - rounds)
         return Ledger(
-            rounds=rounds,
+            rounds=int(self.judges),
             drafted_tokens=self.judged_tokens,
             accepted_tokens=verdict.accepted,
             committed_tokens=len(verdict.tokens),
             committed_bytes=committed_bytes,
-            target_steps=rounds + free,
-            free_run_tokens=free,
+            target_steps=self.target_steps,
+            free_run_tokens=self._free_tokens,
             verify_wait_ms=verify_wait_ms,
             accepted_per_position=(1,) * verdict.accepted,
             drafted_per_position=(1,) * self.judged_tokens,

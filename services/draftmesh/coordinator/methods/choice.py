@@ -36,37 +36,43 @@ class MethodChoiceConfig:
     trials: int = 2
     """Sessions that each candidate gets before the best one is chosen."""
 
-    probe_every: int = 32
+    probe_every: int = 64
     """One session in so many goes to the candidate that was tried least recently."""
 
     session_noise: float = 0.25
-    """How much the sessions of one method scatter: relative standard deviation of tokens per target step, above 0."""
+    """How much the sessions of one method scatter: relative standard deviation of tokens per step of the target's
+    work, above 0."""
+
+    time_noise: float = 0.1
+    """How much they scatter in seconds per step of the target's work: relative standard deviation, above 0."""
 
     method_spread: float = 0.1
-    """How much the methods of one drafter differ: relative standard deviation of tokens per target step, above 0."""
+    """How much the methods of one drafter differ: relative standard deviation of tokens per step of the target's
+    work, above 0."""
 
     greedy_spread: float = 0.02
     """The same at temperature 0, where all of them accept what the target would say, above 0."""
 
     ratio_advantage: float = 0.1
-    """How many more tokens per target step the ratio methods are taken to have above temperature 0, as a share."""
+    """How many more tokens per step of the target's work the ratio methods are taken to have above temperature 0, as
+    a share."""
 
-    forgetting: float = 0.99
+    forgetting: float = 0.997
     """What an earlier session counts when another one is added, in (0, 1]."""
 
     def validate(self) -> None:
         """Raise ConfigError, naming the field, if a value makes no sense."""
         require_at_least(1, self, "trials")
         require_at_least(2, self, "probe_every")
-        require_up_to(10, self, "session_noise", "method_spread", "greedy_spread")
+        require_up_to(10, self, "session_noise", "time_noise", "method_spread", "greedy_spread")
         require_not_negative(self, "ratio_advantage")
         require_up_to(1, self, "forgetting")
 
     def prior(self, band: int) -> Prior:
         """What is known beforehand of methods in a band of temperature."""
         if band == _GREEDY:
-            return Prior(self.session_noise, self.greedy_spread)
-        return Prior(self.session_noise, self.method_spread, self.ratio_advantage)
+            return Prior(self.session_noise, self.greedy_spread, self.time_noise)
+        return Prior(self.session_noise, self.method_spread, self.time_noise, self.ratio_advantage)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,21 @@
-"""What ended sessions tell of the ways to decode, in one situation: tokens per target step, and seconds per step.
+"""What ended sessions tell of the ways to decode, in one situation: tokens per work, and seconds per work.
 
-Their quotient is a speed, and the two are known unlike well. Seconds per step hardly differ from session to session.
-Tokens per step depend on what is said: the sessions of one method scatter by a quarter, while the methods of one
-drafter differ by less, since all of them ask whether target and drafter agree. So the tokens per step of a method with
-n sessions are estimated by those of all methods of its drafter, corrected by its own as far as n speaks for them
-(``learning.posterior``).
+Work is what the target's steps cost, drafts included, in steps without a draft. The quotient of the two is a speed, and
+they are known unlike well.
 
-The prior knows two things. Greedy methods accept the same tokens, those that the target would say. And above T = 0 the
-ratio methods accept most: rejection sampling is the coupling of two laws that agrees most often, and the noise that
-the keyed methods share is another one.
+*Tokens per work* depend on what is said: the sessions of one method scatter by a quarter, while the methods of one
+drafter differ by less, since all of them ask whether target and drafter agree. So those of a method with n sessions are
+estimated by those of all methods of its drafter, corrected by its own as far as n speaks for them
+(``learning.posterior``). The prior knows two things. Greedy methods accept the same tokens, those that the target would
+say. And above T = 0 the ratio methods accept most: rejection sampling is the coupling of two laws that agrees most
+often, and the noise that the keyed methods share is another one.
 
-``off``, a token a step, and ``slrs``, which drafts otherwise than the rest, stand for themselves; and as nobody tries
-``slrs`` on purpose, it is taken for as slow as what is known of it allows.
+*Seconds per work* are a method's own: what drafting, judging and waiting take beside the target's steps. They scatter
+little, but the machine is slower at one time than at another, and busier. What all methods have alike of that, session
+after session, is taken off them (:class:`_Machine`).
+
+``off``, a token for a step, and ``slrs``, which drafts otherwise than the rest, stand for themselves; and as nobody
+tries ``slrs`` on purpose, it is taken for as slow as what is known of it allows.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from draftmesh.core.sampling import Method
 
 _OF_THEIR_OWN = frozenset({Method.OFF, Method.SLRS})
 _DOUBT = 2.0  # standard deviations
+_NEWEST = 0.3  # what the newest session says of how slow the machine is now
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +38,24 @@ class Prior:
     """What is taken for true of a drafter's methods before they have been measured."""
 
     session_noise: float
-    """Relative standard deviation of a session's tokens per target step."""
+    """Relative standard deviation of a session's tokens per work."""
 
     method_spread: float
     """Relative standard deviation of that between the methods of one drafter."""
 
+    time_noise: float = 0.1
+    """Relative standard deviation of a session's seconds per work."""
+
     ratio_advantage: float = 0.0
-    """How much more of that the methods have that judge by ratios, as a share."""
+    """How many more tokens per work the methods have that judge by ratios, as a share."""
 
     @property
     def scatter(self) -> Scatter:
-        """Of the tokens per target step of a drafter's methods."""
+        """Of the tokens per work of a drafter's methods."""
         return Scatter(self.session_noise, self.method_spread)
 
     def factor(self, method: Method) -> float:
-        """Tokens per step of a method, by those of the keyed ones."""
+        """Tokens per work of a method, by those of the keyed ones."""
         return 1.0 + self.ratio_advantage * method.judges_by_ratio
 
 
@@ -57,14 +65,29 @@ class _Sum:
 
     sessions: float = 0.0
     tokens: float = 0.0
-    steps: float = 0.0
+    work: float = 0.0
     seconds: float = 0.0
+    """As if the machine were always as fast as it was at first."""
 
     def fade(self, factor: float) -> None:
         self.sessions *= factor
         self.tokens *= factor
-        self.steps *= factor
+        self.work *= factor
         self.seconds *= factor
+
+
+class _Machine:
+    """How much slower the machine is now than it was at first: by sessions of options that were seen before."""
+
+    def __init__(self) -> None:
+        self._slowness = 1.0
+
+    def evened(self, decoded: Decoded, known: _Sum) -> float:
+        """The seconds of a session as they would have been at first; ``known``: earlier ones of its option."""
+        if known.seconds > 0:
+            expected_s = decoded.work_steps * known.seconds / known.work
+            self._slowness += _NEWEST * (decoded.seconds / expected_s - self._slowness)
+        return decoded.seconds / self._slowness
 
 
 class Experience:
@@ -79,6 +102,7 @@ class Experience:
         self._prior = prior
         self._forgetting = forgetting
         self._sums: dict[Option, _Sum] = {}
+        self._machine = _Machine()
 
     def sessions(self, option: Option) -> float:
         """How many sessions are remembered."""
@@ -87,35 +111,39 @@ class Experience:
 
     def record(self, option: Option, decoded: Decoded) -> None:
         """A session has ended; all earlier ones, of whatever option, count less from now on."""
-        if decoded.tokens <= 0 or decoded.target_steps <= 0 or decoded.seconds <= 0:
+        if decoded.tokens <= 0 or decoded.work_steps <= 0 or decoded.seconds <= 0:
             return
         for earlier in self._sums.values():
             earlier.fade(self._forgetting)
         known = self._sums.setdefault(option, _Sum())
+        known.seconds += self._machine.evened(decoded, known)
         known.sessions += 1
         known.tokens += decoded.tokens
-        known.steps += decoded.target_steps
-        known.seconds += decoded.seconds
+        known.work += decoded.work_steps
 
     def speed(self, option: Option) -> Estimate | None:
-        """Tokens per second of sessions of this option; None if none is remembered."""
+        """Tokens per second of sessions of this option, on the machine as it was at first; None if none is known."""
         known = self._sums.get(option)
-        if known is None or not (known.seconds > 0 and known.steps > 0):
+        if known is None or not (known.seconds > 0 and known.work > 0):
             return None
-        steps_per_s, own = known.steps / known.seconds, known.tokens / known.steps
+        time_doubt = self._prior.time_noise / math.sqrt(known.sessions)
+        return self._tokens_per_work(option, known).scaled(known.work / known.seconds).blurred(time_doubt)
+
+    def _tokens_per_work(self, option: Option, known: _Sum) -> Estimate:
+        own = known.tokens / known.work
         if option.method is Method.OFF:
-            return Estimate(own * steps_per_s)
+            return Estimate(own)
         if option.method is Method.SLRS:
             doubt = _DOUBT * self._prior.session_noise / math.sqrt(known.sessions)
-            return Estimate(own * steps_per_s * max(0.0, 1.0 - doubt))
-        expected = self._keyed_tokens_per_step(option.drafter_digest) * self._prior.factor(option.method)
-        return self._prior.scatter.posterior(expected, own, known.sessions).scaled(steps_per_s)
+            return Estimate(own * max(0.0, 1.0 - doubt))
+        expected = self._keyed_tokens_per_work(option.drafter_digest) * self._prior.factor(option.method)
+        return self._prior.scatter.posterior(expected, own, known.sessions)
 
-    def _keyed_tokens_per_step(self, digest: bytes) -> float:
+    def _keyed_tokens_per_work(self, digest: bytes) -> float:
         """Of a drafter, from all its methods: what those have more that judge by ratios is taken off."""
-        tokens = steps = 0.0
+        tokens = work = 0.0
         for option, known in self._sums.items():
             if option.drafter_digest == digest and option.method not in _OF_THEIR_OWN:
                 tokens += known.tokens
-                steps += known.steps * self._prior.factor(option.method)
-        return tokens / steps
+                work += known.work * self._prior.factor(option.method)
+        return tokens / work

@@ -12,7 +12,7 @@ from draftmesh.coordinator.sessions.record import SessionRecord
 from draftmesh.coordinator.sessions.store import SessionStore
 from draftmesh.coordinator.tasks import Signal, cancelled
 from draftmesh.core.errors import DraftmeshError, InternalError
-from draftmesh.core.ledger import Decoded, Ledger
+from draftmesh.core.ledger import Ledger
 from draftmesh.core.protocols import Clock
 from draftmesh.telemetry.metrics import CoordinatorMetrics
 
@@ -46,9 +46,6 @@ class LiveSession:
         self._metrics = metrics
         self._started_s = clock.monotonic()
         self._first_token_s: float | None = None
-        self._last_token_s = 0.0
-        self._first_tokens = 0
-        self._first_steps = 0
         self._work: Work | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -75,30 +72,12 @@ class LiveSession:
     async def advance(self, advance: Advance, ledger: Ledger) -> None:
         """Part of ``Output``: persist, then let everybody see."""
         assert self._work is not None, "the work that calls this has been started"
-        self._note_time(len(advance.tokens), ledger)
+        if advance.tokens and self._first_token_s is None:
+            self._first_token_s = self._clock.monotonic()
+            self._metrics.time_to_first_token.record(self._first_token_s - self._started_s)
         record = self.record.advanced(advance, ledger, self._work.drafter_name)
         await self._store.save(record, advance)
         self._show(record)
-
-    @property
-    def decoded(self) -> Decoded:
-        """How fast it was after the first verdict."""
-        if self._first_token_s is None:
-            return Decoded()
-        return Decoded(
-            tokens=len(self.record.tokens) - self._first_tokens,
-            target_steps=self.record.ledger.target_steps - self._first_steps,
-            seconds=self._last_token_s - self._first_token_s,
-        )
-
-    def _note_time(self, num_tokens: int, ledger: Ledger) -> None:
-        if not num_tokens:
-            return
-        self._last_token_s = self._clock.monotonic()
-        if self._first_token_s is None:
-            self._first_token_s, self._first_tokens = self._last_token_s, num_tokens
-            self._first_steps = ledger.target_steps
-            self._metrics.time_to_first_token.record(self._first_token_s - self._started_s)
 
     async def _run(self, work: Work) -> None:
         self._metrics.sessions_active.add(1)
