@@ -8,7 +8,6 @@ from random import Random
 
 import pytest
 
-from draftmesh.coordinator.learning.traffic import temperature_band
 from draftmesh.coordinator.methods.candidates import Option
 from draftmesh.coordinator.methods.choice import MethodChoice, MethodChoiceConfig, Situation
 from draftmesh.core.errors import ConfigError
@@ -78,22 +77,6 @@ def test_luck_does_not_lead_it_astray(speeds: dict[Option, float]) -> None:
     assert sum(shares) / len(shares) > 0.95
 
 
-def test_greedy_sessions_keep_to_the_quickest_steps() -> None:
-    """At T = 0 the methods accept alike: only the seconds of their steps tell them apart, and luck does not."""
-    greedy, noise = Situation(b"target", temperature_band(0.0)), Random(5)
-    choice = choice_of(probe_every=1000)
-    options = (EXACT, OFF, TLI, TLI_EXACT)
-    chosen: Counter[Option] = Counter()
-    for _ in range(200):
-        option = choice.choose(greedy, options)
-        chosen[option] += 1
-        steps_per_s = STEPS_PER_S[option] * (1.05 if option == TLI_EXACT else 1.0)
-        tokens = 50 if option == OFF else round(125 * max(0.1, noise.gauss(1, 0.25)))
-        choice.record(greedy, option, Decoded(tokens, 50, 50 / steps_per_s))
-    assert chosen[TLI_EXACT] > 100
-    assert chosen[OFF] < 10
-
-
 def test_sessions_that_begin_together_do_not_all_try_the_same() -> None:
     """A trial counts when it begins."""
     choice = choice_of(trials=2)
@@ -153,8 +136,6 @@ def test_without_a_measurement_the_first_candidate_is_taken() -> None:
         {"session_noise": 0.0},
         {"method_spread": float("nan")},
         {"time_noise": 0.0},
-        {"greedy_spread": 0.0},
-        {"ratio_advantage": -0.1},
         {"forgetting": 0.0},
         {"forgetting": 1.5},
     ],

@@ -100,15 +100,6 @@ def test_drafters_are_known_apart() -> None:
     assert known.mean == pytest.approx(15.0)
 
 
-def test_ratio_methods_are_expected_to_have_more() -> None:
-    """What is common to a drafter's methods is 2 for keyed ones and 3 for others: sessions of both agree on it."""
-    experience = Experience(Prior(session_noise=0.2, method_spread=0.1, ratio_advantage=0.5), 1.0)
-    experience.record(EXACT, session(2.0))
-    experience.record(TLI, session(3.0))
-    speeds = [experience.speed(option) for option in (EXACT, TLI)]
-    assert [speed and speed.mean for speed in speeds] == pytest.approx([20.0, 30.0])
-
-
 def test_old_sessions_count_less_and_doubt_returns() -> None:
     """Whatever option the newer sessions had."""
     experience = fresh(forgetting=0.5)

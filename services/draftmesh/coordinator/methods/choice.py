@@ -22,11 +22,8 @@ from random import Random
 from draftmesh.coordinator.methods.candidates import Option
 from draftmesh.coordinator.methods.experience import Experience, Prior
 from draftmesh.core.ledger import Decoded
-from draftmesh.core.ranges import require_at_least, require_not_negative, require_up_to
+from draftmesh.core.ranges import require_at_least, require_up_to
 from draftmesh.core.sampling import Method
-
-_GREEDY = 0
-"""The band of temperature 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +47,6 @@ class MethodChoiceConfig:
     """How much the methods of one drafter differ: relative standard deviation of tokens per step of the target's
     work, above 0."""
 
-    greedy_spread: float = 0.02
-    """The same at temperature 0, where all of them accept what the target would say, above 0."""
-
-    ratio_advantage: float = 0.1
-    """How many more tokens per step of the target's work the ratio methods are taken to have above temperature 0, as
-    a share."""
-
     forgetting: float = 0.997
     """What an earlier session counts when another one is added, in (0, 1]."""
 
@@ -64,15 +54,13 @@ class MethodChoiceConfig:
         """Raise ConfigError, naming the field, if a value makes no sense."""
         require_at_least(1, self, "trials")
         require_at_least(2, self, "probe_every")
-        require_up_to(10, self, "session_noise", "time_noise", "method_spread", "greedy_spread")
-        require_not_negative(self, "ratio_advantage")
+        require_up_to(10, self, "session_noise", "time_noise", "method_spread")
         require_up_to(1, self, "forgetting")
 
-    def prior(self, band: int) -> Prior:
-        """What is known beforehand of methods in a band of temperature."""
-        if band == _GREEDY:
-            return Prior(self.session_noise, self.greedy_spread, self.time_noise)
-        return Prior(self.session_noise, self.method_spread, self.time_noise, self.ratio_advantage)
+    @property
+    def prior(self) -> Prior:
+        """What is known beforehand of methods."""
+        return Prior(self.session_noise, self.method_spread, self.time_noise)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +112,7 @@ class MethodChoice:
 
     def _choices(self, situation: Situation) -> _Choices:
         if situation not in self._situations:
-            experience = Experience(self._config.prior(situation.band), self._config.forgetting)
+            experience = Experience(self._config.prior, self._config.forgetting)
             self._situations[situation] = _Choices(experience)
         return self._situations[situation]
 

@@ -6,9 +6,9 @@ they are known unlike well.
 *Tokens per work* depend on what is said: the sessions of one method scatter by a quarter, while the methods of one
 drafter differ by less, since all of them ask whether target and drafter agree. So those of a method with n sessions are
 estimated by those of all methods of its drafter, corrected by its own as far as n speaks for them
-(``learning.posterior``). The prior knows two things. Greedy methods accept the same tokens, those that the target would
-say. And above T = 0 the ratio methods accept most: rejection sampling is the coupling of two laws that agrees most
-often, and the noise that the keyed methods share is another one.
+(``learning.posterior``). None is taken for better beforehand: rejection sampling is the coupling of two laws that
+agrees most often, but text that is translated has all that the drafter can say, and ids only what both vocabularies
+share.
 
 *Seconds per work* are a method's own: what drafting, judging and waiting take beside the target's steps. They scatter
 little, but the machine is slower at one time than at another, and busier. What all methods have alike of that, session
@@ -43,20 +43,13 @@ class Prior:
     method_spread: float
     """Relative standard deviation of that between the methods of one drafter."""
 
-    time_noise: float = 0.1
+    time_noise: float
     """Relative standard deviation of a session's seconds per work."""
-
-    ratio_advantage: float = 0.0
-    """How many more tokens per work the methods have that judge by ratios, as a share."""
 
     @property
     def scatter(self) -> Scatter:
         """Of the tokens per work of a drafter's methods."""
         return Scatter(self.session_noise, self.method_spread)
-
-    def factor(self, method: Method) -> float:
-        """Tokens per work of a method, by those of the keyed ones."""
-        return 1.0 + self.ratio_advantage * method.judges_by_ratio
 
 
 @dataclass(slots=True)
@@ -136,14 +129,13 @@ class Experience:
         if option.method is Method.SLRS:
             doubt = _DOUBT * self._prior.session_noise / math.sqrt(known.sessions)
             return Estimate(own * max(0.0, 1.0 - doubt))
-        expected = self._keyed_tokens_per_work(option.drafter_digest) * self._prior.factor(option.method)
-        return self._prior.scatter.posterior(expected, own, known.sessions)
+        return self._prior.scatter.posterior(self._drafters_tokens_per_work(option), own, known.sessions)
 
-    def _keyed_tokens_per_work(self, digest: bytes) -> float:
-        """Of a drafter, from all its methods: what those have more that judge by ratios is taken off."""
-        tokens = work = 0.0
-        for option, known in self._sums.items():
-            if option.drafter_digest == digest and option.method not in _OF_THEIR_OWN:
-                tokens += known.tokens
-                work += known.work * self._prior.factor(option.method)
-        return tokens / work
+    def _drafters_tokens_per_work(self, option: Option) -> float:
+        """Of all methods of the option's drafter."""
+        alike = [
+            known
+            for other, known in self._sums.items()
+            if other.drafter_digest == option.drafter_digest and other.method not in _OF_THEIR_OWN
+        ]
+        return sum(known.tokens for known in alike) / sum(known.work for known in alike)
