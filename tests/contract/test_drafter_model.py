@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from transformers import AutoModelForCausalLM
 
-from draftmesh.core.draft import Commit, DraftExtent, Evaluate, Evaluated
+from draftmesh.core.draft import Block, Commit, DraftExtent, Evaluate, Evaluated
 from draftmesh.core.errors import NotFoundError
 from draftmesh.core.evidence import PsiEvidence, check_evidence
 from draftmesh.core.fence import Fence
 from draftmesh.core.sampling import Method, NoiseKey, SamplingParams
-from draftmesh.core.text import TERMINAL_ROLES, Item, Role, items_length
+from draftmesh.core.text import TERMINAL_ROLES, Item, Role, TextPrefix, items_length
 from draftmesh.decoding.history import History
 from draftmesh.decoding.sampler import Sampler
 from draftmesh.drafter.app import running
@@ -96,6 +96,23 @@ async def test_an_unsure_draft_is_the_beginning_of_a_sure_one(
         await stream.send(Commit(1, 0, (drafted[0],)))
         drafted += items_of(await until_paused(stream, 1))
     assert drafted[: len(whole)] == whole
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+async def test_branches_follow_a_draft(drafter: GrpcDrafter, temperature: float) -> None:
+    """They come when the draft is drawn, and one that the target takes is what is drafted next."""
+    extent = DraftExtent(4, 0.0, branches=3, branch_tokens=5)
+    request = draft_open(CONTEXT, sampling=SamplingParams(temperature=temperature), noise_key=KEY, first_extent=extent)
+    async with drafter.open(request) as stream:
+        draft = await until_paused(stream)
+        branches = [await stream.receive() for _ in range(3)]
+        prefixes = {TextPrefix().extend(items_of(draft)[:count]) for count in range(5)}
+        for branch in branches:
+            assert isinstance(branch, Block)
+            assert (branch.is_branch, len(branch.items), branch.commit_seq) == (True, 5, 0)
+            assert branch.start in prefixes
+        await stream.send(Commit(1, 0, (b"\x00",), DraftExtent(2)))
+        await until_paused(stream, 1)
 
 
 async def test_blocks_follow_each_other(drafter: GrpcDrafter) -> None:

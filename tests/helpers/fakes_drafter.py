@@ -19,13 +19,14 @@ from draftmesh.core.fence import Fence
 from draftmesh.core.protocols import DraftStream, TokenTable
 from draftmesh.core.sampling import Method, NoiseKey, SamplingParams
 from draftmesh.core.text import Item
+from draftmesh.drafter.branching import Branch
 from draftmesh.drafter.chain import Chain
 from draftmesh.drafter.draft_token import Divergence, DraftToken
 from draftmesh.drafter.judge import draft_judge
 from draftmesh.drafter.opening import Meters, Opening
-from draftmesh.drafter.path_runner import SequenceBudget
 from draftmesh.drafter.proposer import Sink
 from draftmesh.drafter.proposers import Proposers
+from draftmesh.drafter.sequence_budget import SequenceBudget
 from draftmesh.drafter.session import DraftSession, Pacing
 from draftmesh.drafter.string_proposer import PsiLimits
 from draftmesh.engine.block_pool import BlockPool
@@ -51,11 +52,16 @@ class ScriptedProposer:
     rebased: list[Divergence] = field(default_factory=list)
     pending: bytes = b""
     asked: list[Evaluate] = field(default_factory=list)
+    branches: list[tuple[tuple[Branch, ...], int]] = field(default_factory=list)
     closed: bool = False
 
     def draw(self, count: int) -> None:
         """Keep the number; draw nothing by itself."""
         self.wanted = count
+
+    def branch(self, branches: Sequence[Branch], limit_tokens: int) -> None:
+        """Note what was asked for."""
+        self.branches.append((tuple(branches), limit_tokens))
 
     def rebase(self, divergence: Divergence) -> bytes:
         """Keep the divergence; back up over ``pending``."""
@@ -206,11 +212,11 @@ def draft_stage(
     *,
     context_tokens: int = 256,
     max_psi_paths: int = 512,
-    psi_sequences: int = 4,
+    extra_sequences: int = 4,
 ) -> DraftStage:
     """Open a session for ``request`` and run it until it pauses."""
     engine, runner = law_engine(law, tokenizer.vocabulary, context_tokens=context_tokens)
-    psi = PsiLimits(max_psi_paths, SequenceBudget(psi_sequences))
+    psi = PsiLimits(max_psi_paths, SequenceBudget(extra_sequences))
     rows = len(tokenizer.vocabulary)
     proposers = Proposers(tokenizer, rows, "cpu", psi=psi, healing=False, max_vocabularies=2)
     chain = Chain(
@@ -218,6 +224,7 @@ def draft_stage(
         request.max_ahead_tokens,
         method=request.method,
         committed_tokens=request.committed_tokens,
+        first_extent=request.first_extent,
     )
     outlet, counts = KeepingOutlet(), Counts()
     session = DraftSession(chain, outlet, HandClock(), Pacing())

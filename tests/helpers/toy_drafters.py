@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from draftmesh.coordinator.drafting.buffer import DraftLimits
 from draftmesh.coordinator.drafting.drafts import Draft
+from draftmesh.coordinator.drafting.flow import DraftLimits
 from draftmesh.coordinator.drafting.id_drafts import IdDrafts
 from draftmesh.core.draft import Commit, DraftExtent
 from draftmesh.core.errors import InvalidTextError

@@ -25,6 +25,13 @@ class DraftExtent:
     """The draft pauses where all of it is right with less than this probability by the drafter's own judgement: the
     product of the probabilities of the tokens that were drawn beyond the newest commit, in [0, 1]."""
 
+    branches: int = 0
+    """Branches at most beside the draft (``exact``): what may follow where the target does not say what the draft says.
+    The drafter draws them where it finds that likeliest, when the draft itself is drawn."""
+
+    branch_tokens: int = 0
+    """Drafter tokens of a branch at most, the one that parts from the draft included."""
+
     def __post_init__(self) -> None:
         """Raise :class:`InvalidRequestError` for what is no probability."""
         if not 0.0 <= self.least_confidence <= 1.0:
@@ -103,6 +110,8 @@ class Block:
     """One a draft token, for methods whose proposals are target ids; else empty."""
 
     evidence: Evidence | None = None
+    is_branch: bool = False
+    """A guess at what follows if the target parts from the draft at ``start``; not part of the draft."""
 
     @property
     def end(self) -> TextPrefix:

@@ -118,6 +118,13 @@ def best_draft_length(most: int, acceptance: float, costs: RoundCosts) -> int:
     return max(range(1, most + 1), key=lambda draft_tokens: goodput(draft_tokens, acceptance, costs), default=0)
 
 
+def least_sufficient(usual: int, acceptance: float, step: CostCurve, wait_ms: float) -> int:
+    """The fewest tokens that it pays to send at once, instead of waiting so long for a draft of ``usual`` tokens."""
+    waited = expected_tokens(usual, acceptance) / (step.ms(1 + usual) + wait_ms)
+    shorter = (k for k in range(1, usual) if expected_tokens(k, acceptance) / step.ms(1 + k) >= waited)
+    return next(shorter, usual)
+
+
 def least_confidence(usual: int, most: int, acceptance: float, costs: RoundCosts) -> float:
     """How probable a draft has to be so that one more token pays.
 

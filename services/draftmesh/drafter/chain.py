@@ -19,6 +19,7 @@ has been judged in its place, and a block of ``slrs`` is never continued.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate, takewhile
 from math import prod
 
@@ -27,6 +28,7 @@ from draftmesh.core.errors import InternalError, StateError
 from draftmesh.core.evidence import Evidence, ProposalEvidence, PsiEvidence
 from draftmesh.core.sampling import Method
 from draftmesh.core.text import TERMINAL_ROLES, Item, TextPrefix, items_length
+from draftmesh.drafter.branching import Branch, likeliest_branches
 from draftmesh.drafter.draft_token import Divergence, DraftPosition, DraftToken
 from draftmesh.drafter.keep import Keep, keep_of
 from draftmesh.drafter.symbols import common_length, to_items, to_symbols
@@ -117,6 +119,18 @@ class Chain:
         """Whether no block has carried text beyond the commit yet, so that the other side has nothing in hand."""
         return self._sent == 0
 
+    @property
+    def branch_tokens(self) -> int:
+        """Tokens of a branch at most; 0: none is wanted."""
+        return self._extent.branch_tokens if self._extent.branches else 0
+
+    def branches(self) -> tuple[Branch, ...]:
+        """Those that are likeliest to be wanted, as many as may be."""
+        known = len(self._lead)
+        first = self._tokens[0][known:] if known and self._tokens else ()
+        start = self._committed.extend(to_items(first))
+        return likeliest_branches(start, self._beyond, self._extent.branches)
+
     def draw(self, token: DraftToken) -> None:
         """Append one drawn token.
 
@@ -159,7 +173,7 @@ class Chain:
         """Blocks of ``slrs`` are as long as its first message says."""
         if self._keep is not Keep.NOTHING:
             tokens = min(extent.ahead_tokens or self._max_ahead_tokens, self._max_ahead_tokens)
-            self._extent = DraftExtent(tokens, extent.least_confidence)
+            self._extent = replace(extent, ahead_tokens=tokens)
 
     def back_up(self, pending: bytes) -> None:
         """The proposer will redraw ``pending``, the end of the committed text, with its next tokens."""
@@ -191,8 +205,12 @@ class Chain:
     @property
     def _is_unsure(self) -> bool:
         """A token that begins in the committed text is as good as the part of it that is known: right."""
-        beyond = self._drawn_tokens[1:] if self._lead else self._drawn_tokens
-        return prod(token.confidence for token in beyond) < self._extent.least_confidence
+        return prod(token.confidence for token in self._beyond) < self._extent.least_confidence
+
+    @property
+    def _beyond(self) -> Sequence[DraftToken]:
+        """Drawn tokens that do not begin in the committed text."""
+        return self._drawn_tokens[1:] if self._lead else self._drawn_tokens
 
     @property
     def _lead(self) -> tuple[int, ...]:

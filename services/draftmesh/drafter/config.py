@@ -56,8 +56,9 @@ class DrafterConfig:
     max_psi_paths: int = 512
     """Paths of an ``slrs`` draft tree that ψ of one sequence may need; where it needs more nothing is proposed."""
 
-    psi_sequences: int = 16
-    """Engine sequences that all ``slrs`` sessions together may open beside their own, to compute paths in one step."""
+    extra_sequences: int = 16
+    """Engine sequences that all sessions together may open beside their own, to compute the paths of ``slrs`` and the
+    branches of ``exact`` in one step."""
 
     watch_interval_s: float = 1.0
     """A load report is sent at least this often to everyone who watches."""
@@ -76,7 +77,7 @@ class DrafterConfig:
         if self.default_ahead_tokens > self.max_ahead_tokens:
             raise ConfigError("default_ahead_tokens must not be above max_ahead_tokens")
         require_at_least(1, self, "max_psi_paths")
-        require_at_least(0, self, "psi_sequences")
+        require_at_least(0, self, "extra_sequences")
         require_not_negative(self, "block_interval_ms", "lookup_context_bytes", "drain_grace_s")
         require_positive(self, "watch_interval_s")
         self.lookup.validate()

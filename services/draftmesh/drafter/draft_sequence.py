@@ -8,6 +8,7 @@ from draftmesh.core.text import Item
 from draftmesh.drafter.context import fit
 from draftmesh.drafter.opening import Opening
 from draftmesh.drafter.path import Edit, TokenPath
+from draftmesh.drafter.path_sequence import BlockBase
 from draftmesh.engine.sequence import SequenceListener
 
 
@@ -32,7 +33,12 @@ class DraftSequence:
     @property
     def rewindable(self) -> tuple[int, ...]:
         """The generated tokens that can be taken back."""
-        return self._path.ids[self._first_generated :]
+        return self._path.ids[self._window.first_generated :]
+
+    @property
+    def base(self) -> BlockBase:
+        """The window of the context, and all generated tokens."""
+        return BlockBase(self._window, self._path.ids)
 
     @property
     def idle(self) -> bool:
@@ -65,8 +71,8 @@ class DraftSequence:
         kept = min(keep_tokens, len(self._path))
         ids = self._path.ids[kept:]
         engine.interrupt(self._seq)
-        length = self._seq.prompt_length + kept - self._first_generated
-        if kept < self._first_generated or length + len(ids) >= self._opening.limit_tokens:
+        length = self._seq.prompt_length + kept - self._window.first_generated
+        if kept < self._window.first_generated or length + len(ids) >= self._opening.limit_tokens:
             self._reopen(redrawn_tokens)
         else:
             engine.rewind(self._seq, length)
@@ -84,9 +90,8 @@ class DraftSequence:
     def _open(self, redrawn_tokens: int) -> None:
         limit_tokens = self._opening.limit_tokens
         room_tokens = min(2 + redrawn_tokens, limit_tokens - 2)
-        window = fit(self._opening.prompt_ids, self._path.ids, limit_tokens, room_tokens)
-        self._first_generated = window.first_generated
-        self._seq = self._opening.open(window, self._path.ids, self._listener)
+        self._window = fit(self._opening.prompt_ids, self._path.ids, limit_tokens, room_tokens)
+        self._seq = self._opening.open(self._window, self._path.ids, self._listener)
         self._counted_rows = 0
 
     def _count_rows(self) -> None:

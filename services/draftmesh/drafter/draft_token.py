@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from draftmesh.core.evidence import SparseDistribution
 from draftmesh.core.text import Item
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerUp:
+    """A token that would have been drawn in another one's place, had that not been there."""
+
+    token: int
+    """The drafter's id."""
+
+    confidence: float
+    """The drafter's own probability of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +39,22 @@ class DraftToken:
 
     confidence: float = 1.0
     """The drafter's own probability of it; 1 where the drafter has none."""
+
+    runners_up: tuple[RunnerUp, ...] = ()
+    """The nearest first, where branches are drawn."""
+
+
+class Speech(Protocol):
+    """A vocabulary that knows what its tokens say."""
+
+    def items(self, ids: Sequence[int]) -> tuple[Item, ...]:
+        """What each token says."""
+
+
+def spoken(vocabulary: Speech, tokens: tuple[int, ...]) -> tuple[int, ...]:
+    """The tokens up to one that stands for no text and no role: such a token cannot be proposed."""
+    items = vocabulary.items(tokens)
+    return tokens[: items.index(b"")] if b"" in items else tokens
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,15 @@ Text is taken over token by token of the target, and nothing is redrawn: a heale
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from draftmesh.core.draft import Evaluate
 from draftmesh.core.errors import DraftmeshError
 from draftmesh.core.protocols import TokenTable
 from draftmesh.core.sampling import Method
 from draftmesh.decoding.noise_key import NoisePosition
 from draftmesh.decoding.proposal import Choices, Proposal, ProposalShape
+from draftmesh.drafter.branching import Branch
 from draftmesh.drafter.draft_sequence import DraftSequence
 from draftmesh.drafter.draft_token import Divergence, DraftToken
 from draftmesh.drafter.judge import Propose, confidences, proposal_of
@@ -50,6 +53,9 @@ class IdProposer:
         """Start a step for one token, unless one is under way; the sink's answer asks for those after it."""
         if count and self._sequence.idle:
             self._sequence.submit((), Propose(self._shape, self._position()))
+
+    def branch(self, branches: Sequence[Branch], limit_tokens: int) -> None:
+        """Draw none: what is proposed is judged by the law that it was drawn from."""
 
     def rebase(self, divergence: Divergence) -> bytes:
         """Rewind to the last token that stays, and take the committed text token by token."""

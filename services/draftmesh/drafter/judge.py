@@ -22,15 +22,19 @@ from draftmesh.decoding.noise_key import NoisePosition
 from draftmesh.decoding.proposal import Proposal, ProposalSampler, ProposalShape
 from draftmesh.decoding.sampler import Sampler
 from draftmesh.drafter.confidence import confidences_of
+from draftmesh.drafter.draft_token import RunnerUp
 from draftmesh.drafter.healing import Healing
-from draftmesh.engine.judging import Case, Judge, Judgement
+from draftmesh.drafter.runners_up import runners_up
+from draftmesh.engine.judging import Case, Judgement
 
 
 @dataclass(frozen=True, slots=True)
-class Redraw:
-    """Terms of a draft whose first tokens say committed text again (module ``healing``)."""
+class DrawText:
+    """Terms of a draft of text, whose first tokens say committed text again (module ``healing``)."""
 
-    tokens: int
+    redrawn_tokens: int = 0
+    runners_up: int = 0
+    """How many runners-up of the token that follows the draft are to be found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,9 @@ class Drawn(Judgement):
 
     confidences: tuple[float, ...] = ()
     """One for each token, by ``confidence.confidences_of``."""
+
+    runners_up: tuple[RunnerUp, ...] = ()
+    """Of the last token, if they were asked for and it follows the whole draft."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,11 @@ def confidences(judgement: Judgement) -> tuple[float, ...]:
     return judgement.confidences
 
 
+def runners_up_of(judgement: Judgement) -> tuple[RunnerUp, ...]:
+    """Of the last drawn token; none where none were found."""
+    return judgement.runners_up if isinstance(judgement, Drawn) else ()
+
+
 def proposal_of(judgement: Judgement) -> Proposal:
     """What was drawn.
 
@@ -82,9 +94,10 @@ def proposal_of(judgement: Judgement) -> Proposal:
 class DraftJudge:
     """Draws for all sequences of a step; satisfies ``engine.judging.Judge``."""
 
-    def __init__(self, matching: Judge, healing: Healing, proposals: ProposalSampler) -> None:
-        """Draw texts with ``matching``, what is redrawn by ``healing``, and proposals with ``proposals``."""
-        self._matching = matching
+    def __init__(self, sampler: Sampler, healing: Healing, proposals: ProposalSampler) -> None:
+        """Draw texts with ``sampler``, what is redrawn by ``healing``, and proposals with ``proposals``."""
+        self._sampler = sampler
+        self._matching = MatchingJudge(sampler)
         self._healing = healing
         self._proposals = proposals
 
@@ -120,18 +133,41 @@ class DraftJudge:
         if not cases:
             return []
         for case, span in zip(cases, spans, strict=True):
-            if isinstance(case.terms, Redraw) and (count := case.terms.tokens):
+            if isinstance(case.terms, DrawText) and (count := case.terms.redrawn_tokens):
                 self._healing.decide(logits[span.start : span.start + count], case.draft[:count])
         rows = [row for span in spans for row in span]
         judged = self._matching.judge(logits if len(rows) == len(logits) else logits[rows], cases)
-        return _drawn(logits, cases, spans, judged)
+        return self._with_runners_up(logits, cases, spans, _drawn(logits, cases, spans, judged))
+
+    def _with_runners_up(
+        self, logits: Tensor, cases: Sequence[Case], spans: Sequence[range], drawn: Sequence[Drawn]
+    ) -> list[Judgement]:
+        asked = [
+            isinstance(case.terms, DrawText) and case.terms.runners_up > 0 and len(own.tokens) == len(span)
+            for case, span, own in zip(cases, spans, drawn, strict=True)
+        ]
+        if not any(asked):
+            return list(drawn)
+        chosen = list(compress(cases, asked))
+        found = runners_up(
+            self._sampler,
+            logits[[span[-1] for span in compress(spans, asked)]],
+            [case.history.rows(case.draft)[-1] for case in chosen],
+            [own.tokens[-1] for own in compress(drawn, asked)],
+            max(case.terms.runners_up for case in chosen if isinstance(case.terms, DrawText)),
+        )
+        known = iter(found)
+        return [
+            replace(own, runners_up=next(known)) if is_asked else own
+            for own, is_asked in zip(drawn, asked, strict=True)
+        ]
 
 
 def draft_judge(table: TokenTable, vocab_rows: int, device: torch.device | str) -> DraftJudge:
     """The judge of a drafter with this vocabulary, whose logits have ``vocab_rows`` columns."""
     sampler = Sampler(table, device, vocab_rows)
     proposals = ProposalSampler(sampler, min(len(table), vocab_rows))
-    return DraftJudge(MatchingJudge(sampler), Healing(table, vocab_rows), proposals)
+    return DraftJudge(sampler, Healing(table, vocab_rows), proposals)
 
 
 def _drawn(
@@ -139,7 +175,7 @@ def _drawn(
     cases: Sequence[Case],
     spans: Sequence[range],
     judged: Sequence[Judgement],
-) -> list[Judgement]:
+) -> list[Drawn]:
     """With the confidence of each token."""
     pairs = list(zip(spans, judged, strict=True))
     rows = [row for span, own in pairs for row in span[: len(own.tokens)]]

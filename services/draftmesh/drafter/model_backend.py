@@ -13,9 +13,9 @@ from draftmesh.drafter.backend import Propose, T, Work
 from draftmesh.drafter.config import DrafterConfig
 from draftmesh.drafter.judge import draft_judge
 from draftmesh.drafter.opening import Meters, Opening
-from draftmesh.drafter.path_runner import SequenceBudget
 from draftmesh.drafter.proposer import Proposer, Sink
 from draftmesh.drafter.proposers import Proposers
+from draftmesh.drafter.sequence_budget import SequenceBudget
 from draftmesh.drafter.string_proposer import PsiLimits
 from draftmesh.engine.building import assemble
 from draftmesh.engine.config import EngineConfig
@@ -83,7 +83,7 @@ class ModelBackend:
     def _build(self) -> Engine:
         self._loaded = self._load_model(self._engine_config)
         prepared, tokenizer = self._loaded.prepared, self._loaded.tokenizer
-        limits = PsiLimits(self._config.max_psi_paths, SequenceBudget(self._config.psi_sequences))
+        limits = PsiLimits(self._config.max_psi_paths, SequenceBudget(self._config.extra_sequences))
         self._proposers = Proposers(
             tokenizer,
             prepared.vocab_rows,
@@ -94,7 +94,7 @@ class ModelBackend:
         )
         judge = draft_judge(tokenizer.vocabulary, prepared.vocab_rows, self._loaded.device)
         roomy = replace(
-            self._engine_config, max_sequences=self._engine_config.max_sequences + self._config.psi_sequences
+            self._engine_config, max_sequences=self._engine_config.max_sequences + self._config.extra_sequences
         )
         return assemble(prepared, roomy, judge, self._loaded.vocabulary_size)
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from draftmesh.core.draft import Evaluate
 from draftmesh.core.text import Item
+from draftmesh.drafter.branching import Branch
 from draftmesh.drafter.draft_token import Divergence, DraftToken
 from draftmesh.drafter.lookup import LookupConfig, SuffixIndex
 from draftmesh.drafter.proposer import Sink, no_psi
@@ -47,6 +48,9 @@ class NgramProposer:
         while self._source is not None and len(tokens) < count:
             tokens.append(DraftToken(self._copy(self._source)))
         self._sink.drawn(tokens, exhausted=self._source is None)
+
+    def branch(self, branches: Sequence[Branch], limit_tokens: int) -> None:
+        """Draw none: it has no second choice."""
 
     def rebase(self, divergence: Divergence) -> bytes:
         """Index what is committed and look for a new source."""

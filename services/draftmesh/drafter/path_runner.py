@@ -11,26 +11,9 @@ from draftmesh.decoding.proposal import Proposal
 from draftmesh.drafter.judge import Propose, proposal_of
 from draftmesh.drafter.opening import Opening
 from draftmesh.drafter.path_sequence import BlockBase, Path, PathSequence
+from draftmesh.drafter.sequence_budget import SequenceBudget
 from draftmesh.engine.judging import Judgement
 from draftmesh.engine.stats import StepReport
-
-
-@dataclass(slots=True)
-class SequenceBudget:
-    """Sequences that all sessions together may open beside their own. For the engine's thread."""
-
-    free: int
-
-    def take(self) -> bool:
-        """Take one; whether there was one."""
-        if self.free <= 0:
-            return False
-        self.free -= 1
-        return True
-
-    def give_back(self, count: int) -> None:
-        """Return some."""
-        self.free += count
 
 
 @dataclass(frozen=True, slots=True)

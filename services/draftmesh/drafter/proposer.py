@@ -7,6 +7,8 @@ from typing import Protocol
 
 from draftmesh.core.draft import Evaluate, Evaluated
 from draftmesh.core.errors import DraftmeshError, UnsupportedMethodError
+from draftmesh.core.text import Item
+from draftmesh.drafter.branching import Branch
 from draftmesh.drafter.draft_token import Divergence, DraftPosition, DraftToken
 
 
@@ -28,6 +30,13 @@ class Sink(Protocol):
         Returns how many more tokens are wanted right now; 0 stops the proposer until the next ``draw``.
         """
 
+    @property
+    def runners_up(self) -> int:
+        """How many runners-up it wants to know of each token."""
+
+    def branched(self, branch: Branch, items: tuple[Item, ...]) -> None:
+        """Take a branch: the text of its tokens, the first included."""
+
     def evaluated(self, answer: Evaluated) -> None:
         """Take the answer to a question for ψ."""
 
@@ -42,6 +51,14 @@ class Proposer(Protocol):
         """Draw until ``count`` more tokens are brought to the sink, or it wants no more.
 
         Takes the place of what is outstanding of an earlier call.
+        """
+
+    def branch(self, branches: Sequence[Branch], limit_tokens: int) -> None:
+        """Draw what follows these beginnings, and bring it to the sink unless a divergence comes first.
+
+        Args:
+            branches: Beginnings, the most urgent first. A proposer may leave them alone.
+            limit_tokens: Tokens of each at most, the first included.
         """
 
     def rebase(self, divergence: Divergence) -> bytes:

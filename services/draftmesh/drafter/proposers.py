@@ -90,7 +90,7 @@ class Proposers:
                 law = StringLaw(_known(target), rule, self._own_choices, self._pairs)
                 return StringProposer(opening, sink, law, self._psi)
             case _:
-                return TextProposer(opening, sink, healing=self._healing)
+                return TextProposer(opening, sink, self._psi.budget, healing=self._healing)
 
     def _intersect(self, target: Vocabulary) -> Intersection:
         return intersect(target, self._own, drafter_rows=self._rows)

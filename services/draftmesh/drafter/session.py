@@ -12,10 +12,15 @@ from typing import Protocol
 from draftmesh.core.draft import Block, Commit, Evaluate, Evaluated
 from draftmesh.core.errors import DraftmeshError
 from draftmesh.core.protocols import Clock
-from draftmesh.core.text import Item
+from draftmesh.core.text import Item, TextPrefix
+from draftmesh.drafter.branching import Branch
 from draftmesh.drafter.chain import Chain
 from draftmesh.drafter.draft_token import Divergence, DraftPosition, DraftToken
 from draftmesh.drafter.proposer import Proposer
+
+_RUNNERS_UP = 2
+"""Of the packaged pair's rejected drafts, 36 of 48 that a branch can follow begin with the first, and 12 with the
+second."""
 
 
 class Outlet(Protocol):
@@ -54,6 +59,7 @@ class DraftSession:
         self._clock = clock
         self._interval_s = pacing.interval_ms / 1000
         self._proposer: Proposer | None = None
+        self._begun: set[tuple[TextPrefix, int]] = set()  # branches since the last divergence
         self._last_block_at = clock.monotonic()
         self._closed = False
 
@@ -71,6 +77,11 @@ class DraftSession:
     def position(self) -> DraftPosition:
         """Where the next draft token starts."""
         return self._chain.position
+
+    @property
+    def runners_up(self) -> int:
+        """How many runners-up of each token there may have to be, for branches to begin with."""
+        return _RUNNERS_UP if self._chain.branch_tokens else 0
 
     def start(self, proposer: Proposer) -> None:
         """Begin to draw; a session that was closed meanwhile only frees the proposer."""
@@ -123,7 +134,14 @@ class DraftSession:
         wanted = 0 if exhausted else self._chain.room
         if not wanted or self._is_due():
             self._send(paused=not wanted)
+        if not wanted:
+            self._branch()
         return wanted
+
+    def branched(self, branch: Branch, items: tuple[Item, ...]) -> None:
+        """Send a branch."""
+        if not self._closed:
+            self._outlet.put(Block(self._chain.commit_seq, branch.start, items, is_branch=True))
 
     def failed(self, error: DraftmeshError) -> None:
         """End the stream."""
@@ -139,6 +157,7 @@ class DraftSession:
 
     def _rewind(self, proposer: Proposer, divergence: Divergence) -> None:
         self.wasted_bytes += divergence.wasted_bytes
+        self._begun.clear()
         self._chain.back_up(proposer.rebase(divergence))
 
     def _go_on(self) -> None:
@@ -150,6 +169,16 @@ class DraftSession:
             self._proposer.draw(self._chain.room)
         else:
             self._send(paused=True)
+            self._branch()
+
+    def _branch(self) -> None:
+        """The draft is drawn: begin the branches that have not begun yet."""
+        assert self._proposer is not None
+        if not self._chain.branch_tokens:
+            return
+        new = [branch for branch in self._chain.branches() if (branch.start, branch.token) not in self._begun]
+        self._begun.update((branch.start, branch.token) for branch in new)
+        self._proposer.branch(new, self._chain.branch_tokens)
 
     def _is_due(self) -> bool:
         if not self._chain.unsent_tokens:

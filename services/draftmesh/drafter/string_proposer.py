@@ -24,16 +24,18 @@ from draftmesh.decoding.noise_key import NoisePosition
 from draftmesh.decoding.proposal import Choices, ProposalShape
 from draftmesh.decoding.psi import TreeBounds
 from draftmesh.decoding.streams import block_key
+from draftmesh.drafter.branching import Branch
 from draftmesh.drafter.canonical import CanonicalPairs
 from draftmesh.drafter.context import fit_steadily
 from draftmesh.drafter.draft_token import Divergence, DraftToken
 from draftmesh.drafter.judge import Propose
 from draftmesh.drafter.noise_positions import string_position
 from draftmesh.drafter.opening import Opening
-from draftmesh.drafter.path_runner import PathRunner, SequenceBudget
+from draftmesh.drafter.path_runner import PathRunner
 from draftmesh.drafter.path_sequence import BlockBase, Path
 from draftmesh.drafter.proposer import Sink
 from draftmesh.drafter.psi_book import PsiBook
+from draftmesh.drafter.sequence_budget import SequenceBudget
 from draftmesh.tokenization.vocabulary import Vocabulary
 
 _ROOM_SHARE = 4
@@ -94,6 +96,9 @@ class StringProposer:
             position = self._sink.position
             self._key = block_key(self._request.noise_key, position.offset, position.tokens)
             self._go_on()
+
+    def branch(self, branches: Sequence[Branch], limit_tokens: int) -> None:
+        """Draw none: blocks are never continued."""
 
     def rebase(self, divergence: Divergence) -> bytes:
         """Forget the block, and stand at the end of the committed text."""

@@ -129,6 +129,8 @@ def open_draft_to_proto(message: DraftOpen) -> drafter_pb2.OpenDraft:
         psi_cap_bytes=message.psi_cap_bytes,
         first_ahead_tokens=message.first_extent.ahead_tokens,
         first_least_confidence=message.first_extent.least_confidence,
+        first_max_branches=message.first_extent.branches,
+        first_branch_tokens=message.first_extent.branch_tokens,
     )
 
 
@@ -153,7 +155,12 @@ def open_draft_from_proto(message: drafter_pb2.OpenDraft, fence: Fence) -> Draft
         committed_tokens=message.committed_tokens,
         proposal_support=message.proposal_support or DEFAULT_PROPOSAL_SUPPORT,
         psi_cap_bytes=message.psi_cap_bytes or DEFAULT_PSI_CAP_BYTES,
-        first_extent=DraftExtent(message.first_ahead_tokens, message.first_least_confidence),
+        first_extent=DraftExtent(
+            message.first_ahead_tokens,
+            message.first_least_confidence,
+            message.first_max_branches,
+            message.first_branch_tokens,
+        ),
     )
 
 
@@ -166,6 +173,8 @@ def commit_to_proto(message: Commit) -> drafter_pb2.Commit:
         items=items,
         max_ahead_tokens=message.extent.ahead_tokens,
         least_confidence=message.extent.least_confidence,
+        max_branches=message.extent.branches,
+        branch_tokens=message.extent.branch_tokens,
     )
 
 
@@ -175,7 +184,7 @@ def commit_from_proto(message: drafter_pb2.Commit) -> Commit:
         common.positive_from_proto(message.commit_seq, "commit.commit_seq"),
         message.offset,
         common.items_from_proto(message.items, "commit.items"),
-        DraftExtent(message.max_ahead_tokens, message.least_confidence),
+        DraftExtent(message.max_ahead_tokens, message.least_confidence, message.max_branches, message.branch_tokens),
     )
 
 
@@ -191,6 +200,7 @@ def block_to_proto(block: Block) -> drafter_pb2.Block:
         target_ids=block.target_ids,
         evidence=evidence_to_proto(block.evidence),
         paused=block.paused,
+        branch=block.is_branch,
     )
 
 
@@ -205,6 +215,7 @@ def block_from_proto(message: drafter_pb2.Block) -> Block:
         start=common.text_prefix_from_proto(message.start),
         items=items,
         paused=message.paused,
+        is_branch=message.branch,
         target_ids=target_ids,
         evidence=_block_evidence(message.evidence, len(items)),
     )

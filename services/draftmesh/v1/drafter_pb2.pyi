@@ -137,6 +137,8 @@ class OpenDraft(_message.Message):
     PSI_CAP_BYTES_FIELD_NUMBER: _builtins.int
     FIRST_AHEAD_TOKENS_FIELD_NUMBER: _builtins.int
     FIRST_LEAST_CONFIDENCE_FIELD_NUMBER: _builtins.int
+    FIRST_MAX_BRANCHES_FIELD_NUMBER: _builtins.int
+    FIRST_BRANCH_TOKENS_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     """The session, as named by the coordinator; 1 to 128 characters."""
     method: _common_pb2.Method.ValueType
@@ -163,6 +165,10 @@ class OpenDraft(_message.Message):
     """
     first_least_confidence: _builtins.float
     """As least_confidence of a Commit, until the first Commit."""
+    first_max_branches: _builtins.int
+    """As max_branches of a Commit, until the first Commit."""
+    first_branch_tokens: _builtins.int
+    """As branch_tokens of a Commit, until the first Commit."""
     @_builtins.property
     def context(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Item]:
         """What precedes the generation. Empty when a conversation is given."""
@@ -202,10 +208,12 @@ class OpenDraft(_message.Message):
         psi_cap_bytes: _builtins.int = ...,
         first_ahead_tokens: _builtins.int = ...,
         first_least_confidence: _builtins.float = ...,
+        first_max_branches: _builtins.int = ...,
+        first_branch_tokens: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["conversation", b"conversation", "noise_key", b"noise_key", "sampling", b"sampling"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["committed", b"committed", "committed_tokens", b"committed_tokens", "context", b"context", "conversation", b"conversation", "first_ahead_tokens", b"first_ahead_tokens", "first_least_confidence", b"first_least_confidence", "max_ahead_tokens", b"max_ahead_tokens", "method", b"method", "noise_key", b"noise_key", "proposal_support", b"proposal_support", "psi_cap_bytes", b"psi_cap_bytes", "sampling", b"sampling", "session_id", b"session_id", "target_vocabulary_digest", b"target_vocabulary_digest"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["committed", b"committed", "committed_tokens", b"committed_tokens", "context", b"context", "conversation", b"conversation", "first_ahead_tokens", b"first_ahead_tokens", "first_branch_tokens", b"first_branch_tokens", "first_least_confidence", b"first_least_confidence", "first_max_branches", b"first_max_branches", "max_ahead_tokens", b"max_ahead_tokens", "method", b"method", "noise_key", b"noise_key", "proposal_support", b"proposal_support", "psi_cap_bytes", b"psi_cap_bytes", "sampling", b"sampling", "session_id", b"session_id", "target_vocabulary_digest", b"target_vocabulary_digest"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -254,6 +262,8 @@ class Commit(_message.Message):
     ITEMS_FIELD_NUMBER: _builtins.int
     MAX_AHEAD_TOKENS_FIELD_NUMBER: _builtins.int
     LEAST_CONFIDENCE_FIELD_NUMBER: _builtins.int
+    MAX_BRANCHES_FIELD_NUMBER: _builtins.int
+    BRANCH_TOKENS_FIELD_NUMBER: _builtins.int
     commit_seq: _builtins.int
     """Minted by the coordinator alone, counting from 1 without gaps; OpenDraft counts as 0."""
     offset: _builtins.int
@@ -268,6 +278,13 @@ class Commit(_message.Message):
     were drawn. What a token says decides about those after it alone, and where tokens are judged by ratios each one is
     sent as soon as it is drawn. Only drafters that say so heed it; not for METHOD_SLRS.
     """
+    max_branches: _builtins.int
+    """Branches at most, while this commit is the newest: what may follow where the target does not say what the draft
+    says. They are drawn when the draft itself is drawn, where the drafter finds that likeliest, so that a draft that
+    is rejected there is followed by another one at once. For METHOD_EXACT; a drafter may draw none.
+    """
+    branch_tokens: _builtins.int
+    """Draft tokens of a branch at most, the one that parts from the draft included."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Item]:
         """The settled text, one item for each of the target's tokens; no bytes for one that has neither bytes nor a role."""
@@ -280,10 +297,12 @@ class Commit(_message.Message):
         items: _abc.Iterable[_common_pb2.Item] | None = ...,
         max_ahead_tokens: _builtins.int = ...,
         least_confidence: _builtins.float = ...,
+        max_branches: _builtins.int = ...,
+        branch_tokens: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_seq", b"commit_seq", "items", b"items", "least_confidence", b"least_confidence", "max_ahead_tokens", b"max_ahead_tokens", "offset", b"offset"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch_tokens", b"branch_tokens", "commit_seq", b"commit_seq", "items", b"items", "least_confidence", b"least_confidence", "max_ahead_tokens", b"max_ahead_tokens", "max_branches", b"max_branches", "offset", b"offset"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -304,10 +323,13 @@ class Block(_message.Message):
     TARGET_IDS_FIELD_NUMBER: _builtins.int
     EVIDENCE_FIELD_NUMBER: _builtins.int
     PAUSED_FIELD_NUMBER: _builtins.int
+    BRANCH_FIELD_NUMBER: _builtins.int
     commit_seq: _builtins.int
     """The newest commit that the drafter had applied when it drew this."""
     paused: _builtins.bool
     """No more text follows before the next commit."""
+    branch: _builtins.bool
+    """The text parts from the draft at start: it is of use if the target does so too, and no part of the draft until then."""
     @_builtins.property
     def start(self) -> _common_pb2.TextPrefix:
         """The generated text before the block, as the drafter believes it."""
@@ -338,10 +360,11 @@ class Block(_message.Message):
         target_ids: _abc.Iterable[_builtins.int] | None = ...,
         evidence: _common_pb2.Evidence | None = ...,
         paused: _builtins.bool = ...,
+        branch: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence", "start", b"start"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_seq", b"commit_seq", "evidence", b"evidence", "items", b"items", "paused", b"paused", "start", b"start", "target_ids", b"target_ids", "token_byte_lengths", b"token_byte_lengths"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "commit_seq", b"commit_seq", "evidence", b"evidence", "items", b"items", "paused", b"paused", "start", b"start", "target_ids", b"target_ids", "token_byte_lengths", b"token_byte_lengths"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -15,6 +15,8 @@ from draftmesh.core.sampling import Method
 from draftmesh.core.text import Item, Role, TextPrefix, items_length
 from tests.helpers.peers.wire import Faults, Reports, Wire, working
 
+_BRANCH_TOKENS = 4
+
 
 class FakeDraftStream:
     """One session at a :class:`FakeDrafter`."""
@@ -74,10 +76,23 @@ class FakeDraftStream:
             self._news.clear()
             full = len(self._draft) >= self._ahead or Role.EOS in self._draft
             if full or self._drafter.silent:
+                if full and not self._drafter.silent:
+                    self._draw_branches()
                 await self._news.wait()
                 continue
             await asyncio.sleep(self._drafter.token_ms * self._drafter.random.random() * 2 / 1e3)
             self._draw()
+
+    def _draw_branches(self) -> None:
+        """Say what may follow in place of the newest tokens: what the target will say there, as often as else."""
+        for count in range(1, min(self._drafter.branches, len(self._draft)) + 1):
+            before = [*self._committed, *self._draft[: len(self._draft) - count]]
+            items: list[Item] = []
+            for _ in range(_BRANCH_TOKENS):
+                items.append(self._drafter.propose(items_length([*before, *items])))
+            block = Block(self._commit_seq, TextPrefix().extend(before), tuple(items), is_branch=True)
+            for message in self._drafter.distort(block):
+                self._wire.put(message)
 
     def _draw(self) -> None:
         before = [*self._committed, *self._draft]
@@ -101,6 +116,7 @@ class FakeDrafter:
         faults: Faults | None = None,
         seed: int = 0,
         silent: bool = False,
+        branches: int = 0,
         name: str = "fake-drafter",
     ) -> None:
         self.truth = truth
@@ -110,6 +126,7 @@ class FakeDrafter:
         self._seed = seed
         self.random = Random(seed)
         self.silent = silent
+        self.branches = branches
         self.opened: list[DraftOpen] = []
         self.streams: list[FakeDraftStream] = []
         self.num_open = 0
@@ -122,7 +139,7 @@ class FakeDrafter:
 
     def __repr__(self) -> str:
         silent = ", silent" if self.silent else ""
-        rates = f"accuracy={self.accuracy}, token_ms={self.token_ms}"
+        rates = f"accuracy={self.accuracy}, token_ms={self.token_ms}, branches={self.branches}"
         return f"{type(self).__name__}({rates}, {self.faults}, seed={self._seed}{silent})"
 
     def propose(self, offset: int) -> Item:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from draftmesh.coordinator.drafting.buffer import DraftBuffer, DraftLimits
+from draftmesh.coordinator.drafting.buffer import DraftBuffer
+from draftmesh.coordinator.drafting.flow import DraftLimits
 from draftmesh.core.draft import Block
 from draftmesh.core.text import Item, Role, TextPrefix, items_length, join_items
 
@@ -49,3 +50,35 @@ def test_what_is_kept_is_what_continues(steps: list[tuple[bool, int, list[Item]]
         assert buffer.draft == join_items(kept)
         assert buffer.committed == TextPrefix().extend(committed)
     assert buffer.take_wasted_bytes() == wasted
+
+
+@settings(max_examples=400, deadline=None)
+@given(texts, texts, st.lists(st.tuples(st.integers(0, 8), texts), max_size=6), texts)
+def test_a_branch_is_the_draft_where_the_target_takes_it(
+    committed: list[Item], draft: list[Item], branches: list[tuple[int, list[Item]]], settled: list[Item]
+) -> None:
+    """What is left of it goes on; the first that fits counts; without one nothing is kept."""
+    buffer = DraftBuffer(DraftLimits(max_ahead_tokens=1000))
+    buffer.settle(committed)
+    buffer.offer(Block(0, TextPrefix().extend(committed), tuple(draft)))
+    known, said = symbols(draft), symbols(settled)
+    futures = [known]
+    for position, items in branches:
+        before = known[:position]
+        start = TextPrefix().extend([*committed, *before])
+        assert buffer.offer(Block(0, start, tuple(items), is_branch=True))
+        futures.append(before + symbols(items))
+    shared = min(len(known), len(said))
+    agrees = buffer.settle(settled)
+    assert agrees is (known[:shared] == said[:shared])
+    fitting = futures[:1] if agrees else [text for text in futures[1:] if text[: len(said)] == said and text != said]
+    parted = [text for text in fitting if agrees or _parts(known, text, said)]
+    expected = parted[0][len(said) :] if parted else []
+    assert buffer.draft == join_items(expected)
+    assert buffer.is_guess is (not agrees and bool(expected))
+    assert buffer.committed == TextPrefix().extend([*committed, *settled])
+
+
+def _parts(known: list[Item], text: list[Item], said: list[Item]) -> bool:
+    """Whether a branch's text is what was said beyond where it begins."""
+    return text[: len(said)] == said and known[: len(said)] != said

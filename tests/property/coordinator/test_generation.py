@@ -56,6 +56,7 @@ def drafters(draw: st.DrawFn, path: tuple[int, ...]) -> FakeDrafter:
         accuracy=draw(st.sampled_from([0.0, 0.5, 0.9, 1.0])),
         token_ms=draw(st.sampled_from([0.5, 3.0, 40.0, 400.0])),
         silent=draw(st.booleans()) and draw(st.booleans()),
+        branches=draw(st.sampled_from([0, 3])),
         faults=Faults(
             open_errors=draw(st.lists(st.sampled_from([None, UnavailableError("full"), ExhaustedError("full")]))),
             lifetimes=draw(st.lists(st.one_of(st.none(), st.integers(0, 12)), max_size=3)),

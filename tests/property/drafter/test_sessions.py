@@ -15,6 +15,7 @@ from draftmesh.drafter.chain import Chain
 from draftmesh.drafter.lookup import LookupConfig
 from draftmesh.drafter.ngram import NgramProposer, text_of
 from draftmesh.drafter.opening import Meters, Opening
+from draftmesh.drafter.sequence_budget import SequenceBudget
 from draftmesh.drafter.session import DraftSession, Pacing
 from draftmesh.drafter.symbols import to_items, to_symbols
 from draftmesh.drafter.text_proposer import TextProposer
@@ -62,7 +63,7 @@ def test_model_draws_from_the_committed_text(data: st.DataObject, healing: bool,
     session = DraftSession(Chain((), AHEAD), outlet, HandClock(), Pacing())
     request = draft_open(CONTEXT.encode(), sampling=SamplingParams())
     opening = Opening.of(engine, TOKENIZER, request, Meters(lambda _: None))
-    session.start(TextProposer(opening, session, healing=healing))
+    session.start(TextProposer(opening, session, SequenceBudget(0), healing=healing))
     for number in range(1, data.draw(st.integers(2, 12))):
         for _ in range(data.draw(st.integers(0, 6))):
             engine.step()

@@ -136,7 +136,7 @@ def verdicts(draw: st.DrawFn) -> Verdict:
 
 
 session_ids = st.text(min_size=1, max_size=128)
-extents = st.builds(DraftExtent, u32, st.floats(0.0, 1.0, width=32))
+extents = st.builds(DraftExtent, u32, st.floats(0.0, 1.0, width=32), u32, u32)
 draft_opens = st.builds(
     DraftOpen,
     session_id=session_ids,

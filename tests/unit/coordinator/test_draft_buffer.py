@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from draftmesh.coordinator.drafting.buffer import DraftBuffer, DraftLimits
+from draftmesh.coordinator.drafting.buffer import DraftBuffer
+from draftmesh.coordinator.drafting.flow import DraftLimits
 from draftmesh.core.draft import Block
 from draftmesh.core.errors import MalformedBlockError
 from draftmesh.core.text import Item, Role, TextPrefix
@@ -15,6 +16,88 @@ LIMITS = DraftLimits(max_ahead_tokens=8, history_atoms=16)
 def block(before: tuple[Item, ...], *items: Item, seq: int = 0, paused: bool = False) -> Block:
     """A block that follows ``before``."""
     return Block(seq, TextPrefix().extend(before), items, paused)
+
+
+def branch(before: tuple[Item, ...], *items: Item, seq: int = 1) -> Block:
+    """A branch that parts from the draft after ``before``."""
+    return Block(seq, TextPrefix().extend(before), items, is_branch=True)
+
+
+@pytest.fixture
+def torn(buffer: DraftBuffer) -> DraftBuffer:
+    """The buffer with the draft ``cat sat`` and a branch ``cow ran off`` that the target takes: it says ``cow``."""
+    buffer.offer(block((b"the ",), b"cat sat", seq=1))
+    assert buffer.offer(branch((b"the c",), b"ow", b" ran off"))
+    assert not buffer.settle((b"cow",))
+    return buffer
+
+
+def test_a_branch_that_the_target_takes_is_the_draft(torn: DraftBuffer) -> None:
+    """What is left of it, as a guess; the old draft is wasted."""
+    assert (torn.draft, torn.is_guess, torn.take_wasted_bytes()) == ((b" ran off",), True, len(b"cat sat") + 10)
+
+
+def test_a_branch_changes_nothing_while_the_draft_is_right(buffer: DraftBuffer) -> None:
+    """It is no part of the draft, and wasted once the target has passed it."""
+    buffer.offer(block((b"the ",), b"cat sat", seq=1))
+    buffer.offer(branch((b"the c",), b"ow"))
+    assert buffer.draft == (b"cat sat",)
+    assert buffer.settle((b"cat",))
+    assert (buffer.draft, buffer.is_guess, buffer.take_wasted_bytes()) == ((b" sat",), False, 2)
+
+
+def test_the_drafter_goes_on_with_its_branch(torn: DraftBuffer) -> None:
+    """It says the same again and more: the overlap is trimmed, and it is no guess any more."""
+    torn.note_commit(2)
+    assert torn.offer(block((b"the cow",), b" ran off", b" today", seq=2))
+    assert (torn.draft, torn.is_guess) == ((b" ran off today",), False)
+
+
+def test_the_drafter_may_change_its_mind(torn: DraftBuffer) -> None:
+    """Having heard of the commit, it says something else: what it says now counts."""
+    torn.note_commit(2)
+    assert torn.offer(block((b"the cow",), b" ran", seq=2))
+    assert torn.is_guess
+    assert torn.offer(block((b"the cow ran",), b" away", seq=2))
+    assert (torn.draft, torn.is_guess) == ((b" ran away",), False)
+
+
+def test_a_drafter_that_has_not_heard_does_not_change_it(torn: DraftBuffer) -> None:
+    """Blocks from before the commit are about another text."""
+    assert not torn.offer(block((b"the ",), b"cow ate", seq=1))
+    torn.note_commit(2)
+    assert not torn.offer(block((b"the ",), b"cow ate", seq=1))
+    assert torn.draft == (b" ran off",)
+
+
+def test_a_branch_of_what_is_past_is_wasted(buffer: DraftBuffer) -> None:
+    """It comes too late."""
+    assert not buffer.offer(branch((b"th",), b"is"))
+    assert buffer.take_wasted_bytes() == 2
+
+
+def test_another_drafter_knows_no_branches(torn: DraftBuffer) -> None:
+    """Those of the one before are gone with it."""
+    torn.offer(branch((b"the cow",), b" sat"))
+    torn.restart()
+    torn.offer(block((b"the cow",), b" r"))
+    torn.settle((b" s",))
+    assert torn.is_empty
+
+
+def test_too_many_branches_are_a_flood(buffer: DraftBuffer) -> None:
+    """Under one commit."""
+    buffer.offer(block((b"the ",), b"cat", seq=1))
+    for _ in range(LIMITS.max_branches):
+        buffer.offer(branch((b"the c",), b"ow"))
+    with pytest.raises(MalformedBlockError, match="branches"):
+        buffer.offer(branch((b"the c",), b"ow"))
+
+
+def test_a_branch_has_its_limit(buffer: DraftBuffer) -> None:
+    """As a draft has."""
+    with pytest.raises(MalformedBlockError, match="branch of 17 tokens"):
+        buffer.offer(branch((b"the ",), *(b"x",) * 17))
 
 
 @pytest.fixture

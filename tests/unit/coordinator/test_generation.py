@@ -157,6 +157,24 @@ def test_a_drafter_is_asked_for_what_may_be_of_use() -> None:
     assert 3 < asked[0.7] < asked[1.0]
 
 
+def test_branches_bridge_the_way_to_a_drafter() -> None:
+    """What follows a rejected draft is there at once, so the target waits less for each draft."""
+    without, bridged = (generate_long(drafter(accuracy=0.85, token_ms=5.0, branches=branches)) for branches in (0, 16))
+    assert bridged.ids == without.ids
+    waits_ms = [output.ledger.draft_wait_ms / output.ledger.rounds for output in (without, bridged)]
+    assert waits_ms[1] < 0.7 * waits_ms[0]
+
+
+def test_branches_are_asked_for_where_the_target_waits_for_drafts() -> None:
+    """That is, where a session has its target for itself."""
+    peer, crowded = drafter(accuracy=0.7, token_ms=1.0), drafter(accuracy=0.7, token_ms=1.0)
+    generate_long(peer)
+    extents = [commit.extent for commit in peer.streams[-1].commits]
+    assert all(extent.branches == 6 and 1 < extent.branch_tokens < 16 for extent in extents)
+    generate(seats_of(verifier(), load=CROWDED), seats_of(crowded))
+    assert not any(commit.extent.branches for commit in crowded.streams[-1].commits)
+
+
 def test_in_company_the_target_does_not_wait_for_drafts() -> None:
     """It says a token in every step until the draft comes, of which what is said by then is not judged any more."""
     target, output = FakeVerifier(PATH, tiny_tokenizer().vocabulary), Recorder()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from draftmesh.coordinator.drafting.buffer import DraftLimits
 from draftmesh.coordinator.drafting.drafts import NOTHING, Draft
+from draftmesh.coordinator.drafting.flow import DraftLimits
 from draftmesh.coordinator.drafting.id_drafts import IdDrafts
 from draftmesh.core.draft import Block
 from draftmesh.core.errors import MalformedBlockError

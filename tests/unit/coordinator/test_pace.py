@@ -77,3 +77,14 @@ def test_wrong_drafts_are_hardly_waited_for(pace: Pace) -> None:
     for _ in range(3):
         pace.observe(verdict(tokens=5, compute_ms=100.0, accepted=4), judged=True)
     assert pace.deadline_s == pytest.approx(0.1)
+
+
+def test_only_drafts_that_were_not_there_tell_how_long_one_is_waited_for() -> None:
+    """A quarter of the newest wait counts."""
+    pace = Pace(PaceConfig(smoothing=0.25))
+    pace.settled(1.0)
+    pace.drafted(1.0005)
+    assert pace.draft_wait_ms == 0.0
+    pace.settled(2.0)
+    pace.drafted(2.02)
+    assert pace.draft_wait_ms == pytest.approx(5.0)

@@ -15,6 +15,7 @@ from draftmesh.decoding.draft_length import (
     expected_tokens,
     goodput,
     least_confidence,
+    least_sufficient,
     speedup,
     useful_length,
 )
@@ -145,3 +146,17 @@ def test_in_company_all_wait_for_a_row_and_nobody_for_its_drawing() -> None:
         assert least_confidence(3, 8, 0.7, costs) == pytest.approx(expected)
     slow = replace(four, draft_token_ms=1.0)
     assert least_confidence(3, 8, 0.7, slow) == least_confidence(3, 8, 0.7, four)
+
+
+def test_a_short_draft_now_or_a_long_one_later() -> None:
+    """Without a wait only as many tokens will do as the longer draft has; the longer the wait, the fewer."""
+    step = CostCurve([CostPoint(1, 50.0), CostPoint(9, 80.0)])
+    assert least_sufficient(5, 0.7, step, 0.0) == 5
+    fewest = [least_sufficient(5, 0.7, step, wait_ms) for wait_ms in (0.0, 5.0, 20.0, 50.0)]
+    assert fewest == sorted(fewest, reverse=True)
+    assert fewest[-1] < 4
+    best = fewest[2]
+    now, later = (
+        expected_tokens(tokens, 0.7) / (step.ms(1 + tokens) + wait_ms) for tokens, wait_ms in ((best, 0.0), (5, 20.0))
+    )
+    assert now >= later > expected_tokens(best - 1, 0.7) / step.ms(best)

@@ -36,7 +36,7 @@ def test_defaults_are_valid(config: DrafterConfig) -> None:
         (NGRAM, {"max_vocabularies": 0}, "max_vocabularies"),
         (NGRAM, {"retry_after_ms": 0}, "retry_after_ms"),
         (NGRAM, {"max_psi_paths": 0}, "max_psi_paths"),
-        (NGRAM, {"psi_sequences": -1}, "psi_sequences"),
+        (NGRAM, {"extra_sequences": -1}, "extra_sequences"),
         (NGRAM, {"block_interval_ms": float("nan")}, "block_interval_ms"),
         (NGRAM, {"lookup_context_bytes": -1}, "lookup_context_bytes"),
         (NGRAM, {"drain_grace_s": -1.0}, "drain_grace_s"),

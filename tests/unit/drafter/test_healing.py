@@ -12,7 +12,7 @@ from draftmesh.core.sampling import Method, NoiseKey, SamplingParams
 from draftmesh.core.text import Role
 from draftmesh.decoding.history import History
 from draftmesh.drafter.healing import PrefixIndex, redrawn_tokens
-from draftmesh.drafter.judge import Redraw, draft_judge
+from draftmesh.drafter.judge import DrawText, draft_judge
 from draftmesh.engine.judging import Case, Judgement
 from draftmesh.tokenization.vocabulary import Vocabulary
 
@@ -41,7 +41,7 @@ def judged(
             logits[row, TEXTS.index(text)] = math.log(probability)
     history = History(VOCABULARY, sampling or SamplingParams(), KEY, prompt_ids=[0])
     judge = draft_judge(VOCABULARY, len(TEXTS), "cpu")
-    (found,) = judge.judge(logits, [Case(history, draft, Method.EXACT, Redraw(redrawn))])
+    (found,) = judge.judge(logits, [Case(history, draft, Method.EXACT, DrawText(redrawn))])
     return Judgement(found.accepted, found.tokens)
 
 

@@ -12,7 +12,7 @@ from draftmesh.decoding.history import History
 from draftmesh.decoding.noise_key import NoisePosition
 from draftmesh.decoding.proposal import ProposalShape, own_choices
 from draftmesh.drafter.confidence import confidences_of
-from draftmesh.drafter.judge import Propose, Redraw, confidences, draft_judge, proposal_of
+from draftmesh.drafter.judge import DrawText, Propose, confidences, draft_judge, proposal_of
 from draftmesh.engine.judging import Case, Judgement
 from draftmesh.tokenization.vocabulary import Vocabulary
 
@@ -29,7 +29,7 @@ def history(key: int = 0) -> History:
 CASES = (
     Case(history(1)),
     Case(history(2), (), terms=Propose(SHAPE)),
-    Case(history(3), (0, 2), terms=Redraw(1)),
+    Case(history(3), (0, 2), terms=DrawText(1)),
     Case(history(4), (), terms=Propose(SHAPE, NoisePosition(NoiseKey(bytes(16)), 9, 1))),
     Case(history(5), (3,)),
 )

@@ -253,10 +253,10 @@ def test_unknown_token_is_refused() -> None:
         play(2).session.evaluate(Evaluate(1, TextPrefix(), ((len(TARGET),),)))
 
 
-@pytest.mark.parametrize("psi_sequences", [0, 8])
-def test_psi_does_not_depend_on_helping_sequences(psi_sequences: int) -> None:
+@pytest.mark.parametrize("extra_sequences", [0, 8])
+def test_psi_does_not_depend_on_helping_sequences(extra_sequences: int) -> None:
     """One sequence in turns, or many in one step: the same values."""
-    stage = play(3, seed=WHOLE, psi_sequences=psi_sequences)
+    stage = play(3, seed=WHOLE, extra_sequences=extra_sequences)
     assert (stage.last.target_ids, stage.last.evidence) == (
         play(3, seed=WHOLE).last.target_ids,
         play(3, seed=WHOLE).last.evidence,
@@ -266,8 +266,8 @@ def test_psi_does_not_depend_on_helping_sequences(psi_sequences: int) -> None:
 def test_helping_sequences_save_steps() -> None:
     """Paths of one level are computed in one step."""
 
-    def steps(psi_sequences: int) -> int:
-        stage = play(3, seed=WHOLE, psi_sequences=psi_sequences)
+    def steps(extra_sequences: int) -> int:
+        stage = play(3, seed=WHOLE, extra_sequences=extra_sequences)
         first = stage.last.target_ids[:1]
         stage.session.evaluate(Evaluate(1, TextPrefix(), tuple((*first, token) for token in range(9))))
         stage.run()

@@ -14,6 +14,7 @@ from draftmesh.core.text import Item, Role
 from draftmesh.drafter.chain import Chain
 from draftmesh.drafter.ngram import text_of
 from draftmesh.drafter.opening import Meters, Opening
+from draftmesh.drafter.sequence_budget import SequenceBudget
 from draftmesh.drafter.session import DraftSession, Pacing
 from draftmesh.drafter.text_proposer import TextProposer
 from draftmesh.engine.engine import Engine
@@ -99,7 +100,7 @@ def play() -> Play:
             "s", Fence(), (context,), committed, SamplingParams(), NoiseKey(bytes(16)), Method.EXACT, ahead
         )
         opening = Opening.of(engine, tokenizer, request, Meters(steps.append))
-        session.start(TextProposer(opening, session, healing=healing))
+        session.start(TextProposer(opening, session, SequenceBudget(0), healing=healing))
         stage = Stage(engine, runner, session, outlet, steps)
         stage.run()
         return stage

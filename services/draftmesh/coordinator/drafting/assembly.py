@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from draftmesh.coordinator.drafting.block_drafts import BlockDrafts
 from draftmesh.coordinator.drafting.bound_feed import BoundFeed
-from draftmesh.coordinator.drafting.buffer import DraftLimits
 from draftmesh.coordinator.drafting.drafts import Drafts
 from draftmesh.coordinator.drafting.feed import DraftFeed
+from draftmesh.coordinator.drafting.flow import DraftLimits
 from draftmesh.coordinator.drafting.id_drafts import IdDrafts
 from draftmesh.coordinator.drafting.stage import FeedConfig, Stage
 from draftmesh.coordinator.drafting.text_drafts import TextDrafts, Translator

@@ -4,38 +4,32 @@ A block is kept if and only if its start prefix (length and hash) lies on the te
 whatever commit its drafter had seen; the part of it that overlaps must say the same and is trimmed. So a Commit that
 agrees with the draft costs nothing that is in flight, and a block from before a disagreement can do no harm.
 
+Beside the draft there are *branches*: what the drafter has drawn for the case that the target parts from the draft. If
+the target takes one, the rest of it is the draft at once, as a guess: the drafter, once it has heard of the commit, may
+say something else, and then it is right.
+
 The text is a chain of *atoms*: bytes and roles, or whole tokens where it matters how a text is cut into them. Prefixes
 of recent atoms are remembered, so that a block that starts in the past is judged too.
 """
 
 from __future__ import annotations
 
+import enum
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from functools import partial
 
+from draftmesh.coordinator.drafting.branches import Branch, Branches
+from draftmesh.coordinator.drafting.flow import BlockFlow, DraftLimits
 from draftmesh.core.draft import Block
 from draftmesh.core.errors import MalformedBlockError
 from draftmesh.core.text import TERMINAL_ROLES, Item, TextPrefix, items_length, join_items
 
 
-@dataclass(frozen=True, slots=True)
-class DraftLimits:
-    """What a drafter may send; one that exceeds it is dropped."""
-
-    max_ahead_tokens: int
-    """Draft tokens beyond a commit."""
-
-    max_kept_bytes: int = 1 << 16
-    """Draft text that is kept at most."""
-
-    history_atoms: int = 4096
-    """How far back a block's start is still looked up."""
-
-    @property
-    def tokens_per_commit(self) -> int:
-        """Draft tokens under one commit at most: a drafter that starts afresh may say its draft twice."""
-        return 2 * self.max_ahead_tokens
+class _Guess(enum.Enum):
+    NONE = enum.auto()
+    UNTOLD = enum.auto()  # the drafter has not been told yet that the target has parted from its draft
+    TOLD = enum.auto()
 
 
 class DraftBuffer:
@@ -44,15 +38,16 @@ class DraftBuffer:
     def __init__(self, limits: DraftLimits, *, by_token: bool = False) -> None:
         """Keep drafts within ``limits``; ``by_token``: two texts agree only if they are cut into tokens alike."""
         self._limits = limits
+        self._flow = BlockFlow(limits)
         self._by_token = by_token
         self._atoms: list[Item] = []
         self._prefixes = [TextPrefix()]  # one before each atom, and one after the last
         self._num_committed = 0  # leading atoms that are committed
         self._wasted_bytes = 0
-        self._newest_commit = 0
-        self._drawn_under = 0  # the commit that the drafter had applied for its last block
-        self._tokens_under = 0  # draft tokens since it applied that commit
         self._paused = False
+        self._branches = Branches()
+        self._guess = _Guess.NONE
+        self._guessed_under = 0  # the commit that tells the drafter of the parting which the guess is about
 
     @property
     def committed(self) -> TextPrefix:
@@ -75,6 +70,11 @@ class DraftBuffer:
         return self.kept == 0
 
     @property
+    def is_guess(self) -> bool:
+        """Whether what is kept is a branch that the target has taken, and the drafter has not been heard since."""
+        return self._guess is not _Guess.NONE and not self.is_empty
+
+    @property
     def is_paused(self) -> bool:
         """Whether the drafter sends no more before the next commit."""
         return self._paused
@@ -92,12 +92,15 @@ class DraftBuffer:
     def restart(self) -> None:
         """Another drafter's stream begins: it has applied nothing but its Open, and its draft is its own."""
         self._drop()
-        self._newest_commit = self._drawn_under = self._tokens_under = 0
+        self._wasted_bytes += self._branches.clear()
+        self._flow.restart()
 
     def note_commit(self, commit_seq: int) -> None:
         """A commit has been sent to the drafter: a pause that it announced before is over."""
-        self._newest_commit = commit_seq
+        self._flow.note_commit(commit_seq)
         self._paused = False
+        if self._guess is _Guess.UNTOLD:
+            self._guess, self._guessed_under = _Guess.TOLD, commit_seq
 
     def settle(self, items: Iterable[Item]) -> bool:
         """The target has committed ``items``: trim the draft if it says the same, else drop it.
@@ -109,11 +112,13 @@ class DraftBuffer:
         kept = self._atoms[self._num_committed :]
         overlap = min(len(settled), len(kept))
         agrees = kept[:overlap] == settled[:overlap]
+        branch = () if agrees else self._branches.after(settled, partial(self._parts_at, settled, kept))
         if not agrees:
             self._drop()
             overlap = 0
         self._extend(settled[overlap:])
         self._num_committed += len(settled)
+        self._take_branch(branch, agrees=agrees)
         self._paused = False  # the commit that follows lets the drafter go on
         self._forget_old()
         return agrees
@@ -124,9 +129,13 @@ class DraftBuffer:
         Raises:
             MalformedBlockError: the drafter contradicts itself or floods.
         """
-        self._check(block)
+        self._flow.check(block)
         position = self._find(block.start)
         said = self._cut(block.items)
+        if block.is_branch:
+            return self._offer_branch(block, position, said)
+        if position is not None and self._is_overruled(block):
+            self._cut_back(position, said)
         if position is None or not self._agrees(position, said):
             self._wasted_bytes += block.length
             return False
@@ -135,27 +144,52 @@ class DraftBuffer:
             raise MalformedBlockError(f"the drafter floods: over {self._limits.max_kept_bytes} bytes of draft")
         self._extend(fresh)
         reaches_end = position + len(said) == len(self._atoms)
-        self._paused = block.paused and reaches_end and block.commit_seq == self._newest_commit
+        if reaches_end:
+            self._guess = _Guess.NONE
+        self._paused = block.paused and reaches_end and block.commit_seq == self._flow.newest_commit
         return True
 
     def refuse(self, block: Block) -> None:
         """Check ``block`` and throw it away; raises as :meth:`offer`."""
-        self._check(block)
+        self._flow.check(block)
         self._wasted_bytes += block.length
 
-    def _check(self, block: Block) -> None:
-        if not self._drawn_under <= block.commit_seq <= self._newest_commit:
-            raise MalformedBlockError(
-                f"block drawn under commit {block.commit_seq}, after one under {self._drawn_under}; "
-                f"the newest commit is {self._newest_commit}"
-            )
-        if block.commit_seq > self._drawn_under:
-            self._drawn_under, self._tokens_under = block.commit_seq, 0
-        self._tokens_under += max(1, len(block.items))
-        if self._tokens_under > self._limits.tokens_per_commit:
-            raise MalformedBlockError(
-                f"the drafter floods: over {self._limits.tokens_per_commit} tokens under commit {block.commit_seq}"
-            )
+    def _offer_branch(self, block: Block, position: int | None, said: Sequence[Item]) -> bool:
+        """Keep a branch of what is kept."""
+        if position is None or position < self._num_committed:
+            self._wasted_bytes += block.length
+            return False
+        if self._branches.length + block.length > self._limits.max_kept_bytes:
+            raise MalformedBlockError(f"the drafter floods: over {self._limits.max_kept_bytes} bytes of branches")
+        self._branches.add(Branch(block.start, tuple(said)))
+        return True
+
+    def _parts_at(self, settled: Sequence[Item], kept: Sequence[Item], start: TextPrefix) -> int | None:
+        """How many settled atoms come before ``start``, if the draft says the same as far as that."""
+        position = self._find(start)
+        count = -1 if position is None else position - self._num_committed
+        return count if count >= 0 and kept[:count] == settled[:count] else None
+
+    def _take_branch(self, branch: Sequence[Item], *, agrees: bool) -> None:
+        """Go on with what follows in the branch that the target has taken, if it has taken one."""
+        self._extend(branch)
+        self._guess = _Guess.UNTOLD if branch else _Guess.NONE
+        past = self._branches.forget(self.committed.length) if agrees else self._branches.clear()
+        self._wasted_bytes += past
+
+    def _is_overruled(self, block: Block) -> bool:
+        """Whether a block says more than what is guessed: its drafter knows of the parting."""
+        return self._guess is _Guess.TOLD and block.commit_seq >= self._guessed_under
+
+    def _cut_back(self, position: int, said: Sequence[Item]) -> None:
+        """Drop what is kept from where it is not what was ``said``."""
+        known = self._atoms[position:]
+        parts = next((index for index, (own, other) in enumerate(zip(known, said, strict=False)) if own != other), None)
+        if parts is None or position + parts < self._num_committed:
+            return
+        self._wasted_bytes += items_length(known[parts:])
+        del self._atoms[position + parts :], self._prefixes[position + parts + 1 :]
+        self._guess = _Guess.NONE
 
     def _find(self, start: TextPrefix) -> int | None:
         """Index of the last atom before which the text is ``start``: tokens without bytes leave it as it was."""

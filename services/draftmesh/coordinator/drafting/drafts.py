@@ -63,6 +63,14 @@ class KnownDraft:
     weak_ids: tuple[int, ...] = ()
     """Ids of the text after it as they would be if the text ended there."""
 
+    is_guess: bool = False
+    """Whether the target has parted from the drafter's draft to say this, so that more of it is a round trip away."""
+
+    @property
+    def whole(self) -> Draft:
+        """With the weak ids: better tokens that more text might change than fewer."""
+        return Draft(self.draft.ids + self.weak_ids, self.draft.evidence)
+
 
 class Drafts(Protocol):
     """Keeps what follows the committed text. Raises nothing but what is said."""
@@ -101,8 +109,11 @@ def check_ids(block: Block, method: Method, table: TokenTable) -> None:
     """Refuse a block whose target ids or evidence are wrong.
 
     Raises:
-        MalformedBlockError: an item is not the text of its id, or the evidence is not what ``method`` needs.
+        MalformedBlockError: an item is not the text of its id, the evidence is not what ``method`` needs, or it is a
+            branch, which only drafts of text have.
     """
+    if block.is_branch:
+        raise MalformedBlockError(f"a branch, which method {method.label} has no use for")
     if len(block.target_ids) != len(block.items):
         raise MalformedBlockError(f"{len(block.target_ids)} target ids for {len(block.items)} draft tokens")
     for token, item in zip(block.target_ids, block.items, strict=True):

@@ -15,8 +15,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from draftmesh.coordinator.drafting.buffer import DraftBuffer, DraftLimits
+from draftmesh.coordinator.drafting.buffer import DraftBuffer
 from draftmesh.coordinator.drafting.drafts import Draft, KnownDraft, check_ids
+from draftmesh.coordinator.drafting.flow import DraftLimits
 from draftmesh.core.draft import Block
 from draftmesh.core.evidence import ProposalEvidence, SparseDistribution
 from draftmesh.core.protocols import TokenTable

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from draftmesh.coordinator.drafting.buffer import DraftBuffer, DraftLimits
+from draftmesh.coordinator.drafting.buffer import DraftBuffer
 from draftmesh.coordinator.drafting.drafts import Draft, KnownDraft
+from draftmesh.coordinator.drafting.flow import DraftLimits
 from draftmesh.coordinator.round_trace import RoundTrace
 from draftmesh.core.draft import Block
 from draftmesh.core.errors import InvalidTextError
@@ -47,7 +48,7 @@ class TextDrafts:
                 translation = self._translator.translate(self._buffer.draft, ended=ended)
             except InvalidTextError:  # the target cannot say this, so it will not
                 return KnownDraft()
-        return KnownDraft(Draft(translation.ids), translation.weak_ids)
+        return KnownDraft(Draft(translation.ids), translation.weak_ids, is_guess=self._buffer.is_guess)
 
     def settle(self, ids: Sequence[int], items: Sequence[Item]) -> None:
         """The target has committed these tokens."""

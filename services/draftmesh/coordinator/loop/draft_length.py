@@ -19,7 +19,7 @@ from draftmesh.coordinator.loop.rest import Rest, RestConfig, Spent
 from draftmesh.coordinator.loop.rounds import Answer
 from draftmesh.core.endpoint import LoadReport
 from draftmesh.core.ledger import Ledger
-from draftmesh.core.ranges import require_positive, require_up_to
+from draftmesh.core.ranges import require_not_negative, require_positive, require_up_to
 from draftmesh.core.sampling import Method
 from draftmesh.decoding.draft_length import CostCurve, RoundCosts
 
@@ -41,6 +41,10 @@ class DraftLengthConfig:
     wanted, and no more. False where it shares cores with the target: what it takes then is missing to the target's
     step, which costs more than a later draft."""
 
+    branches: int = 6
+    """Branches of a draft at most (``exact``): what the drafter draws meanwhile for where the target may part from the
+    draft, so that another draft is there at once. None where nothing is drafted ahead; 0: none ever."""
+
     drafter_tokens: float = 1.25
     """Drafter tokens that are asked for in place of a target token, whose text may have more of them; one where the
     drafter proposes the target's own."""
@@ -53,6 +57,7 @@ class DraftLengthConfig:
         """Raise :class:`ConfigError`, naming the field, if a value makes no sense."""
         require_positive(self, "drafter_tokens")
         require_up_to(1, self, "least_use")
+        require_not_negative(self, "branches")
         self.acceptance.validate()
         self.rest.validate()
         self.admission.validate()
@@ -68,6 +73,9 @@ class Circumstances:
 
     pair: Ledger = field(default_factory=Ledger)
     """The books of that drafter with this target, over all sessions."""
+
+    draft_wait_ms: float = 0.0
+    """How long a draft that is begun anew is waited for."""
 
     pauses_when_unsure: bool = False
     """Whether that drafter heeds the least confidence of a draft."""
@@ -103,10 +111,12 @@ class DraftLength:
         self._admission = Admission(config.admission, random)
         self._method = method
         self._ahead = Ahead(
-            1.0 if method.proposes_ids else config.drafter_tokens, config.least_use if config.drafts_ahead else None
+            1.0 if method.proposes_ids else config.drafter_tokens,
+            config.least_use if config.drafts_ahead else None,
+            config.branches if method is Method.EXACT else 0,
         )
         self._drafting = Circumstances(LoadReport())  # when a drafter was last at work
-        self.plan = DraftPlan(draft_tokens, draft_tokens)
+        self.plan = DraftPlan(draft_tokens, draft_tokens, draft_tokens)
         """What the next draft is to be."""
 
     @property
@@ -170,7 +180,10 @@ class DraftLength:
             return
         costs = RoundCosts(steps, now.sessions, now.draft_token_ms)
         known = Expectations(
-            self._acceptance.estimate(now.pair), self._acceptance.judged_tokens(now.pair), waiting=costs
+            self._acceptance.estimate(now.pair),
+            self._acceptance.judged_tokens(now.pair),
+            waiting=costs,
+            draft_wait_ms=now.draft_wait_ms,
         )
         planned = planned_by_confidence if self._heeds_confidence(now, is_idle=is_idle) else planned_by_acceptance
         self.plan = planned(self._most, known, self._ahead)

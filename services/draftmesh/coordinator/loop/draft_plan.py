@@ -11,7 +11,14 @@ import math
 from dataclasses import dataclass
 
 from draftmesh.core.draft import DraftExtent
-from draftmesh.decoding.draft_length import RoundCosts, best_draft_length, least_confidence, speedup, useful_length
+from draftmesh.decoding.draft_length import (
+    RoundCosts,
+    best_draft_length,
+    least_confidence,
+    least_sufficient,
+    speedup,
+    useful_length,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +30,9 @@ class DraftPlan:
 
     ready: int
     """Tokens that it pays to send when they are there: no less than that."""
+
+    sufficient: int
+    """Tokens that it pays to send when more of them would be a draft that is begun anew."""
 
     extent: DraftExtent = DraftExtent()
     """What the drafter is told."""
@@ -48,6 +58,9 @@ class Expectations:
     waiting: RoundCosts
     """What rounds cost where drafts are waited for."""
 
+    draft_wait_ms: float = 0.0
+    """How long a draft that is begun anew is waited for; it is as long as they usually are."""
+
     @property
     def at_once(self) -> RoundCosts:
         """What they cost with drafts that are there already."""
@@ -57,6 +70,10 @@ class Expectations:
     def in_company(self) -> bool:
         """Whether others share the target's steps."""
         return self.waiting.sessions > 1
+
+    def sufficient(self, usual: int) -> int:
+        """See :attr:`DraftPlan.sufficient`; drafts have ``usual`` tokens."""
+        return least_sufficient(usual, self.acceptance, self.waiting.step, self.draft_wait_ms)
 
     def speedup(self, draft_tokens: int) -> float:
         """See :attr:`DraftPlan.speedup`."""
@@ -73,6 +90,15 @@ class Ahead:
     least_use: float | None
     """Probability with which a token is to be wanted; None: nothing is drafted then."""
 
+    branches: int = 0
+    """Branches of the draft for a session that is alone with its target; in company nobody waits for its draft."""
+
+    def extent(self, ahead_tokens: int, usual: int, sessions: int, least_confidence: float = 0.0) -> DraftExtent:
+        """What the drafter is told: so many tokens, and branches of what follows drafts of ``usual`` target tokens."""
+        branches = self.branches if self.least_use is not None and sessions == 1 else 0
+        branch_tokens = 1 + math.ceil(self.drafter_tokens * usual) if branches else 0
+        return DraftExtent(ahead_tokens, least_confidence, branches, branch_tokens)
+
     def tokens(self, wanted: int, acceptance: float, sessions: int) -> int:
         """Drafter tokens beyond a commit, for drafts of ``wanted`` target tokens."""
         if self.least_use is None:
@@ -87,7 +113,8 @@ def planned_by_acceptance(most: int, now: Expectations, ahead: Ahead) -> DraftPl
     return DraftPlan(
         wanted,
         max(wanted, best_draft_length(most, now.acceptance, now.at_once)),
-        DraftExtent(ahead.tokens(wanted, now.acceptance, now.waiting.sessions)),
+        now.sufficient(wanted),
+        ahead.extent(ahead.tokens(wanted, now.acceptance, now.waiting.sessions), wanted, now.waiting.sessions),
         now.in_company,
         now.speedup(wanted),
     )
@@ -98,7 +125,8 @@ def planned_by_confidence(most: int, now: Expectations, ahead: Ahead) -> DraftPl
     usual = min(most, max(1, round(now.judged_tokens)))
     least = least_confidence(usual, most, now.acceptance, now.waiting)
     tokens = ahead.tokens(most, now.acceptance, now.waiting.sessions)
-    return DraftPlan(most, most, DraftExtent(tokens, least), now.in_company, now.speedup(usual))
+    extent = ahead.extent(tokens, usual, now.waiting.sessions, least)
+    return DraftPlan(most, most, now.sufficient(usual), extent, now.in_company, now.speedup(usual))
 
 
 _UNSTABLE_TOKENS = 2

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 
 from draftmesh.core.verify import Verdict
 
+_AT_ONCE_MS = 1.0  # a draft that goes out within this was there already
+
 
 @dataclass(frozen=True, slots=True)
 class PaceConfig:
@@ -50,6 +52,7 @@ class Pace:
         self._step_ms = config.initial_step_ms
         self._patience = 1.0
         self._gain = 1.0  # accepted tokens of a draft, moving average
+        self._draft_wait_ms = 0.0
         self._waiting_since_s = started_s
 
     @property
@@ -69,13 +72,21 @@ class Pace:
         """Until when a session waits even for a drafter that has not been found yet."""
         return self._waiting_since_s + self._config.min_wait_ms / 1e3
 
+    @property
+    def draft_wait_ms(self) -> float:
+        """How long a draft that was not there has been waited for, moving average."""
+        return self._draft_wait_ms
+
     def settled(self, now_s: float) -> None:
         """Something was committed: from now on the drafter is being waited for."""
         self._waiting_since_s = now_s
 
     def drafted(self, now_s: float) -> None:
         """A draft goes out."""
-        if (now_s - self._waiting_since_s) * 1e3 <= self._step_ms:
+        waited_ms = (now_s - self._waiting_since_s) * 1e3
+        if waited_ms > _AT_ONCE_MS:
+            self._draft_wait_ms += self._config.smoothing * (waited_ms - self._draft_wait_ms)
+        if waited_ms <= self._step_ms:
             self._patience = min(1.0, 2 * max(self._patience, self._config.least_patience))
 
     def starved(self) -> None:

@@ -151,7 +151,13 @@ class Proposals:
         feed, drafter = self._feed, self.drafter
         if feed is None or drafter is None:
             return Circumstances(verifier.load)
-        return Circumstances(verifier.load, drafter.load, drafter.books, feed.pauses_when_unsure)
+        return Circumstances(
+            verifier.load,
+            drafter.load,
+            drafter.books,
+            draft_wait_ms=self._pace.draft_wait_ms,
+            pauses_when_unsure=feed.pauses_when_unsure,
+        )
 
     def _decide_freely(self, feed: DraftFeed, state: VerifierState) -> Decision:
         if self.rest_tokens:
@@ -167,16 +173,17 @@ class Proposals:
         return Decision(wait_s=remaining_s if remaining_s > 0 else None)
 
     def _ready(self, feed: DraftFeed, state: VerifierState, now_s: float) -> Draft:
-        """The draft, if it is time to send it."""
+        """The draft, if it is time to send it: it is there, or no more of it is near, or the wait is over."""
         limit_tokens, known = min(state.limit_tokens, self._length.plan.ready), feed.read()
         draft = known.draft
+        if known.is_guess and len(known.whole.ids) >= self._length.plan.sufficient:
+            return known.whole.cut(limit_tokens)
         is_there = len(draft.ids) >= min(limit_tokens, self._length.plan.wanted) or feed.ended
         if is_there and not self._length.waits_out(is_idle=state.is_idle, is_shaped=feed.is_shaped):
             return draft.cut(limit_tokens)
         if now_s < self._pace.deadline_s:
             return NOTHING
-        # The wait is over: better tokens that more text might have changed than fewer.
-        return Draft(draft.ids + known.weak_ids, draft.evidence).cut(limit_tokens)
+        return known.whole.cut(limit_tokens)
 
     def _decide_bound(self, feed: DraftFeed, bond: Bond, state: VerifierState) -> Decision:
         """``slrs``: a base of which a drafter has been told waits for its block, however long."""

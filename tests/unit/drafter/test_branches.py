@@ -1,0 +1,169 @@
+"""Branches of a draft, on a real engine over a law that stands for a model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from draftmesh.core.draft import Block, Commit, DraftExtent
+from draftmesh.core.sampling import SamplingParams
+from draftmesh.core.text import Item, Role, TextPrefix
+from draftmesh.drafter.branching import likeliest_branches
+from draftmesh.drafter.draft_token import DraftToken, RunnerUp
+from tests.helpers.fakes_drafter import DraftStage, draft_open, draft_stage
+from tests.helpers.tokenizers import small_tokenizer
+
+TOKENIZER = small_tokenizer("gpt2")
+VOCABULARY = TOKENIZER.vocabulary
+EOS = VOCABULARY.ids_of_role(Role.EOS)[0]
+CONTEXT = b"The quick"
+FIRST = CONTEXT + b" brown fox jumps over the lazy dog."
+SECOND = CONTEXT + b" brown dog sleeps all day and all night."
+THIRD = CONTEXT + b" over the lazy fox jumps the dog."
+
+
+def torn(seen: tuple[int, ...]) -> Tensor:
+    """A law that may continue three texts, the first one likeliest; what is none of them has ended."""
+    so_far, logits = TOKENIZER.decode_bytes(seen), torch.full((len(VOCABULARY),), -20.0)
+    logits[EOS] = -10.0
+    for text, logit in ((THIRD, 1.0), (SECOND, 2.0), (FIRST, 3.0)):
+        if text.startswith(so_far) and text != so_far:
+            logits[TOKENIZER.encode_bytes(text[len(so_far) :])[0]] = logit
+    return logits
+
+
+def noisy(seen: tuple[int, ...]) -> Tensor:
+    """A law of no meaning that depends on the last two tokens."""
+    return torch.randn(len(VOCABULARY), generator=torch.Generator().manual_seed(hash(seen[-2:]) % 2**31))
+
+
+def staged(extent: DraftExtent, *, law: object = torn, extra_sequences: int = 4, **changes: object) -> DraftStage:
+    """A session after the context, drawn until it pauses and all branches are drawn."""
+    request = replace(draft_open(CONTEXT), first_extent=extent, **changes)  # type: ignore[arg-type]
+    return draft_stage(law, TOKENIZER, VOCABULARY, request, extra_sequences=extra_sequences)  # type: ignore[arg-type]
+
+
+def branches_of(stage: DraftStage) -> list[Block]:
+    """All that were sent."""
+    return [block for block in stage.outlet.blocks if block.is_branch]
+
+
+def texts_of(stage: DraftStage) -> list[bytes]:
+    """The whole text, if each branch comes true."""
+    found = []
+    for block in branches_of(stage):
+        source = next(
+            text
+            for text in (FIRST, SECOND, THIRD)
+            if TextPrefix().extend((text[9 : 9 + block.start.length],)) == block.start
+        )
+        found.append(
+            source[: 9 + block.start.length] + b"".join(item for item in block.items if isinstance(item, bytes))
+        )
+    return found
+
+
+def test_branches_say_what_the_drafter_would_say_next_to_its_draft() -> None:
+    """Each from where it parts; the draft goes out first, and is the same as without them."""
+    stage = staged(DraftExtent(3, 0.0, branches=2, branch_tokens=4))
+    plain = staged(DraftExtent(3))
+    drafts = [block for block in stage.outlet.blocks if not block.is_branch]
+    assert drafts == plain.outlet.blocks
+    assert stage.outlet.blocks[: len(drafts)] == drafts
+    texts = texts_of(stage)
+    assert len(texts) == 2
+    assert sorted(texts) == sorted(text[: len(said)] for said, text in zip(sorted(texts), (SECOND, THIRD), strict=True))
+    assert all(len(block.items) == 4 for block in branches_of(stage))
+
+
+def test_the_likeliest_is_drawn_where_only_one_may_be() -> None:
+    """The second text parts later than the third, but is likelier."""
+    (text,) = texts_of(staged(DraftExtent(3, 0.0, branches=1, branch_tokens=3)))
+    assert SECOND.startswith(text)
+
+
+def test_none_is_drawn_unless_asked_for() -> None:
+    """Nor where none has a token."""
+    assert not branches_of(staged(DraftExtent(3)))
+    assert not branches_of(staged(DraftExtent(3, 0.0, branches=4, branch_tokens=0)))
+
+
+def test_a_branch_may_be_a_single_token() -> None:
+    """Nothing has to be computed for it."""
+    stage = staged(DraftExtent(3, 0.0, branches=2, branch_tokens=1))
+    assert [len(block.items) for block in branches_of(stage)] == [1, 1]
+
+
+@pytest.mark.parametrize("extra_sequences", [0, 1, 4])
+def test_sequences_are_borrowed_and_given_back(extra_sequences: int) -> None:
+    """With fewer than branches they take turns; with none there are no branches."""
+    stage = staged(DraftExtent(3, 0.0, branches=3, branch_tokens=4), extra_sequences=extra_sequences)
+    assert len(branches_of(stage)) == (3 if extra_sequences else 0)
+    stage.session.close()
+    stage.engine.check_integrity()
+    assert (stage.engine.stats.sequences, stage.engine.stats.free_blocks) == (0, stage.engine.stats.total_blocks)
+
+
+def test_a_branch_that_comes_true_is_what_is_drafted_next() -> None:
+    """So what the other side has in hand and what the drafter goes on with are one text."""
+    stage = staged(DraftExtent(3, 0.0, branches=2, branch_tokens=4))
+    said = next(block for block in branches_of(stage) if SECOND[9:].startswith(b" brown" + block.items[0]))  # type: ignore[operator]
+    sent = len(stage.outlet.blocks)
+    stage.session.commit(Commit(1, 0, (b" brown", said.items[0]), DraftExtent(3)))
+    stage.run()
+    drafted = [item for block in stage.outlet.blocks[sent:] for item in block.items]
+    assert drafted == list(said.items[1:])
+
+
+def test_an_agreeing_commit_repeats_no_branch() -> None:
+    """Those of the draft's new tokens are added."""
+    extent = DraftExtent(3, 0.0, branches=3, branch_tokens=3)
+    stage = staged(extent)
+    stage.session.commit(Commit(1, 0, (b" brown",), extent))
+    stage.run()
+    beginnings = [(block.start, block.items[0]) for block in branches_of(stage)]
+    assert len(beginnings) == len(set(beginnings))
+    assert any(block.commit_seq == 1 for block in branches_of(stage))
+
+
+def test_a_divergence_ends_the_branches_under_way() -> None:
+    """Nothing of the old draft is said after the commit."""
+    stage = staged(DraftExtent(3, 0.0, branches=3, branch_tokens=6), extra_sequences=1)
+    sent = len(stage.outlet.blocks)
+    stage.session.commit(Commit(1, 0, (b" over",), DraftExtent(3, 0.0, branches=3, branch_tokens=6)))
+    stage.engine.step()
+    stage.session.commit(Commit(2, 5, (b" nose",), DraftExtent(2)))
+    stage.run()
+    assert not any(block.is_branch for block in stage.outlet.blocks[sent:])
+    stage.engine.check_integrity()
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+def test_branches_are_drawn_with_the_noise_that_the_draft_would_have(temperature: float) -> None:
+    """Whatever the law: when the target says a branch's first token, the draft is that branch."""
+    sampling = SamplingParams(temperature=temperature)
+    stage = staged(DraftExtent(4, 0.0, branches=3, branch_tokens=4), law=noisy, sampling=sampling)
+    first = [block for block in branches_of(stage) if block.start == TextPrefix()]
+    said = next(block for block in first if _is_natural(block.items[0]))
+    sent = len(stage.outlet.blocks)
+    stage.session.commit(Commit(1, 0, (said.items[0],), DraftExtent(3)))
+    stage.run()
+    assert [item for block in stage.outlet.blocks[sent:] for item in block.items] == list(said.items[1:])
+
+
+def _is_natural(item: Item) -> bool:
+    """Whether the drafter would cut this text into one token, too."""
+    return isinstance(item, bytes) and len(TOKENIZER.encode_bytes(item)) == 1
+
+
+def test_a_branch_is_as_likely_as_the_draft_is_to_be_left_there() -> None:
+    """The second token's runner-up is the likelier one where the first token is almost sure."""
+    start = TextPrefix().extend((b"so ",))
+    sure = DraftToken(b"far", confidence=0.9, runners_up=(RunnerUp(7, 0.05), RunnerUp(8, 0.01)))
+    unsure = DraftToken(b" away", confidence=0.5, runners_up=(RunnerUp(9, 0.4),))
+    found = likeliest_branches(start, (sure, unsure), 2)
+    assert [(branch.token, branch.dropped_tokens) for branch in found] == [(9, 1), (7, 2)]
+    assert [branch.start for branch in found] == [start.extend((b"far",)), start]
