@@ -28,9 +28,10 @@ class Estimate:
         """That of the quantity times ``factor``."""
         return Estimate(self.mean * factor, self.deviation * factor)
 
-    def blurred(self, doubt: float) -> Estimate:
-        """That of the quantity times a factor that is 1 but for ``doubt``, its standard deviation."""
-        return Estimate(self.mean, math.hypot(self.deviation, doubt * self.mean))
+    def over(self, other: Estimate) -> Estimate:
+        """That of the quotient of two quantities that have nothing to do with each other, the other one above 0."""
+        mean = self.mean / other.mean
+        return Estimate(mean, math.hypot(self.deviation / other.mean, mean * other.deviation / other.mean))
 
     def exceeds(self, other: Estimate, *, margin: float, doubts: float) -> bool:
         """Whether it is above ``1 + margin`` of the other one, by so many standard deviations of what is unsure."""

@@ -21,9 +21,13 @@ from random import Random
 
 from draftmesh.coordinator.methods.candidates import Option
 from draftmesh.coordinator.methods.experience import Experience, Prior
+from draftmesh.core.errors import ConfigError
 from draftmesh.core.ledger import Decoded
-from draftmesh.core.ranges import require_at_least, require_up_to
+from draftmesh.core.ranges import require_at_least, require_not_negative, require_up_to
 from draftmesh.core.sampling import Method
+
+_GREEDY = 0
+"""The band of temperature 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +44,19 @@ class MethodChoiceConfig:
     """How much the sessions of one method scatter: relative standard deviation of tokens per step of the target's
     work, above 0."""
 
-    time_noise: float = 0.1
+    time_noise: float = 0.2
     """How much they scatter in seconds per step of the target's work: relative standard deviation, above 0."""
+
+    time_spread: float = 0.05
+    """How much the methods of one drafter differ in these: relative standard deviation, above 0."""
 
     method_spread: float = 0.1
     """How much the methods of one drafter differ: relative standard deviation of tokens per step of the target's
     work, above 0."""
+
+    greedy_id_handicap: float = 0.08
+    """How many fewer tokens per step of the target's work proposals of ids are taken to have at temperature 0 than
+    drafts of text, as a share below 1."""
 
     forgetting: float = 0.997
     """What an earlier session counts when another one is added, in (0, 1]."""
@@ -54,13 +65,16 @@ class MethodChoiceConfig:
         """Raise ConfigError, naming the field, if a value makes no sense."""
         require_at_least(1, self, "trials")
         require_at_least(2, self, "probe_every")
-        require_up_to(10, self, "session_noise", "time_noise", "method_spread")
+        require_up_to(10, self, "session_noise", "time_noise", "time_spread", "method_spread")
         require_up_to(1, self, "forgetting")
+        require_not_negative(self, "greedy_id_handicap")
+        if self.greedy_id_handicap >= 1.0:
+            raise ConfigError(f"greedy_id_handicap must be below 1, got {self.greedy_id_handicap:g}")
 
-    @property
-    def prior(self) -> Prior:
-        """What is known beforehand of methods."""
-        return Prior(self.session_noise, self.method_spread, self.time_noise)
+    def prior(self, band: int) -> Prior:
+        """What is known beforehand of methods in a band of temperature."""
+        handicap = self.greedy_id_handicap if band == _GREEDY else 0.0
+        return Prior(self.session_noise, self.method_spread, self.time_noise, self.time_spread, handicap)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +126,7 @@ class MethodChoice:
 
     def _choices(self, situation: Situation) -> _Choices:
         if situation not in self._situations:
-            experience = Experience(self._config.prior, self._config.forgetting)
+            experience = Experience(self._config.prior(situation.band), self._config.forgetting)
             self._situations[situation] = _Choices(experience)
         return self._situations[situation]
 

@@ -6,13 +6,13 @@ they are known unlike well.
 *Tokens per work* depend on what is said: the sessions of one method scatter by a quarter, while the methods of one
 drafter differ by less, since all of them ask whether target and drafter agree. So those of a method with n sessions are
 estimated by those of all methods of its drafter, corrected by its own as far as n speaks for them
-(``learning.posterior``). None is taken for better beforehand: rejection sampling is the coupling of two laws that
-agrees most often, but text that is translated has all that the drafter can say, and ids only what both vocabularies
-share.
+(``learning.posterior``). At T = 0 a drafter's text is taken for somewhat better beforehand than its ids: they say the
+same, but text has all that the drafter can say, and ids only what both vocabularies share. Above T = 0 none is:
+rejection sampling is the coupling of two laws that agrees most often, which weighs against that.
 
-*Seconds per work* are a method's own: what drafting, judging and waiting take beside the target's steps. They scatter
-little, but the machine is slower at one time than at another, and busier. What all methods have alike of that, session
-after session, is taken off them (:class:`_Machine`).
+*Seconds per work*: what drafting, judging and waiting take beside the target's steps. The methods of one drafter differ
+less in these, so they are estimated in the same way. But the machine is slower at one time than at another, and busier.
+What all methods have alike of that, session after session, is taken off them (:class:`_Machine`).
 
 ``off``, a token for a step, and ``slrs``, which drafts otherwise than the rest, stand for themselves; and as nobody
 tries ``slrs`` on purpose, it is taken for as slow as what is known of it allows.
@@ -46,10 +46,25 @@ class Prior:
     time_noise: float
     """Relative standard deviation of a session's seconds per work."""
 
+    time_spread: float
+    """Relative standard deviation of that between the methods of one drafter."""
+
+    id_handicap: float = 0.0
+    """How many fewer tokens per work the methods have that propose ids, as a share."""
+
+    def factor(self, method: Method) -> float:
+        """Tokens per work of a method, by those of a drafter's text."""
+        return 1.0 - self.id_handicap * method.proposes_ids
+
     @property
-    def scatter(self) -> Scatter:
+    def tokens(self) -> Scatter:
         """Of the tokens per work of a drafter's methods."""
         return Scatter(self.session_noise, self.method_spread)
+
+    @property
+    def seconds(self) -> Scatter:
+        """Of their seconds per work."""
+        return Scatter(self.time_noise, self.time_spread)
 
 
 @dataclass(slots=True)
@@ -119,8 +134,15 @@ class Experience:
         known = self._sums.get(option)
         if known is None or not (known.seconds > 0 and known.work > 0):
             return None
-        time_doubt = self._prior.time_noise / math.sqrt(known.sessions)
-        return self._tokens_per_work(option, known).scaled(known.work / known.seconds).blurred(time_doubt)
+        return self._tokens_per_work(option, known).over(self._seconds_per_work(option, known))
+
+    def _seconds_per_work(self, option: Option, known: _Sum) -> Estimate:
+        own = known.seconds / known.work
+        if option.method in _OF_THEIR_OWN:
+            return Estimate(own, own * self._prior.time_noise / math.sqrt(known.sessions))
+        alike = self._alike(option.drafter_digest)
+        expected = sum(known.seconds for _, known in alike) / sum(known.work for _, known in alike)
+        return self._prior.seconds.posterior(expected, own, known.sessions)
 
     def _tokens_per_work(self, option: Option, known: _Sum) -> Estimate:
         own = known.tokens / known.work
@@ -129,13 +151,19 @@ class Experience:
         if option.method is Method.SLRS:
             doubt = _DOUBT * self._prior.session_noise / math.sqrt(known.sessions)
             return Estimate(own * max(0.0, 1.0 - doubt))
-        return self._prior.scatter.posterior(self._drafters_tokens_per_work(option), own, known.sessions)
+        expected = self._text_tokens_per_work(option.drafter_digest) * self._prior.factor(option.method)
+        return self._prior.tokens.posterior(expected, own, known.sessions)
 
-    def _drafters_tokens_per_work(self, option: Option) -> float:
-        """Of all methods of the option's drafter."""
-        alike = [
-            known
-            for other, known in self._sums.items()
-            if other.drafter_digest == option.drafter_digest and other.method not in _OF_THEIR_OWN
+    def _text_tokens_per_work(self, digest: bytes) -> float:
+        """Of a drafter, from all its methods: what those that propose ids have less is added."""
+        alike = self._alike(digest)
+        work = sum(known.work * self._prior.factor(method) for method, known in alike)
+        return sum(known.tokens for _, known in alike) / work
+
+    def _alike(self, digest: bytes) -> list[tuple[Method, _Sum]]:
+        """The methods of a drafter that stand in for each other."""
+        return [
+            (option.method, known)
+            for option, known in self._sums.items()
+            if option.drafter_digest == digest and option.method not in _OF_THEIR_OWN
         ]
-        return sum(known.tokens for known in alike) / sum(known.work for known in alike)
