@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 from transformers import LlamaConfig
 
-from draftmesh.core.draft import Block, DraftOpen, Evaluate, Evaluated
+from draftmesh.core.draft import Block, DraftExtent, DraftOpen, Evaluate, Evaluated
 from draftmesh.core.errors import DraftmeshError
 from draftmesh.core.fence import Fence
 from draftmesh.core.protocols import DraftStream, TokenTable
@@ -52,16 +52,16 @@ class ScriptedProposer:
     rebased: list[Divergence] = field(default_factory=list)
     pending: bytes = b""
     asked: list[Evaluate] = field(default_factory=list)
-    branches: list[tuple[tuple[Branch, ...], int]] = field(default_factory=list)
+    branches: list[tuple[tuple[Branch, ...], DraftExtent]] = field(default_factory=list)
     closed: bool = False
 
     def draw(self, count: int) -> None:
         """Keep the number; draw nothing by itself."""
         self.wanted = count
 
-    def branch(self, branches: Sequence[Branch], limit_tokens: int) -> None:
+    def branch(self, branches: Sequence[Branch], extent: DraftExtent) -> None:
         """Note what was asked for."""
-        self.branches.append((tuple(branches), limit_tokens))
+        self.branches.append((tuple(branches), extent))
 
     def rebase(self, divergence: Divergence) -> bytes:
         """Keep the divergence; back up over ``pending``."""

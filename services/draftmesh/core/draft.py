@@ -12,6 +12,11 @@ from draftmesh.core.text import Item, TextPrefix, items_length
 
 DEFAULT_PROPOSAL_SUPPORT = 64
 DEFAULT_PSI_CAP_BYTES = 16
+MAX_BRANCHES = 16
+"""Of a draft: no drafter draws more, and no coordinator asks for more."""
+
+MAX_BRANCH_TOKENS = 16
+"""Of a branch, likewise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,13 @@ Drafting for the likely outcomes of a verification that is under way: Kumar et a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from heapq import nlargest
 
-from draftmesh.core.text import TextPrefix
-from draftmesh.drafter.draft_token import DraftToken
+from draftmesh.core.text import Item, TextPrefix
+from draftmesh.drafter.draft_token import DraftToken, DrawnBranch, RunnerUp
+from draftmesh.drafter.symbols import to_symbols
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +26,21 @@ class Branch:
     start: TextPrefix
     """The generated text before it."""
 
-    dropped_tokens: int
+    first: RunnerUp
+    """The drafter's token that it begins with."""
+
+    dropped_tokens: int = field(compare=False)
     """Drawn tokens, counted from the last one, that it does without."""
 
-    token: int
-    """The drafter's token that it begins with."""
+
+def branch_taken(branches: Iterable[DrawnBranch], settled: Sequence[Item], committed: TextPrefix) -> DrawnBranch | None:
+    """The branch that goes on after ``settled``, with which ``committed`` ends; None if none does."""
+    symbols = to_symbols(settled)
+    for branch in branches:
+        said = to_symbols(branch.items)
+        if branch.start.extend(settled) == committed and said[: len(symbols)] == symbols != said:
+            return branch
+    return None
 
 
 def likeliest_branches(start: TextPrefix, tokens: Sequence[DraftToken], count: int) -> tuple[Branch, ...]:
@@ -43,6 +54,6 @@ def _branches(start: TextPrefix, tokens: Sequence[DraftToken]) -> Iterator[tuple
     reached = 1.0
     for index, token in enumerate(tokens):
         for runner_up in token.runners_up:
-            yield reached * runner_up.confidence, Branch(start, len(tokens) - index, runner_up.token)
+            yield reached * runner_up.confidence, Branch(start, runner_up, len(tokens) - index)
         reached *= token.confidence
         start = start.extend((token.item,))

@@ -23,7 +23,7 @@ from dataclasses import replace
 from itertools import accumulate, takewhile
 from math import prod
 
-from draftmesh.core.draft import Block, Commit, DraftExtent
+from draftmesh.core.draft import MAX_BRANCH_TOKENS, MAX_BRANCHES, Block, Commit, DraftExtent
 from draftmesh.core.errors import InternalError, StateError
 from draftmesh.core.evidence import Evidence, ProposalEvidence, PsiEvidence
 from draftmesh.core.sampling import Method
@@ -32,6 +32,8 @@ from draftmesh.drafter.branching import Branch, likeliest_branches
 from draftmesh.drafter.draft_token import Divergence, DraftPosition, DraftToken
 from draftmesh.drafter.keep import Keep, keep_of
 from draftmesh.drafter.symbols import common_length, to_items, to_symbols
+
+_LEAST_BRANCH_TOKENS = 2
 
 
 class Chain:
@@ -120,12 +122,19 @@ class Chain:
         return self._sent == 0
 
     @property
-    def branch_tokens(self) -> int:
-        """Tokens of a branch at most; 0: none is wanted."""
-        return self._extent.branch_tokens if self._extent.branches else 0
+    def extent(self) -> DraftExtent:
+        """How far the draft is to go beyond the newest commit, and its branches."""
+        return self._extent
+
+    @property
+    def anchor_bytes(self) -> int:
+        """Bytes of text before the oldest drawn token in hand."""
+        return self._committed.length - items_length(to_items(self._lead))
 
     def branches(self) -> tuple[Branch, ...]:
-        """Those that are likeliest to be wanted, as many as may be."""
+        """Those that are likeliest to be wanted, as many as may be; a single token would say nothing that follows."""
+        if self._extent.branch_tokens < _LEAST_BRANCH_TOKENS:
+            return ()
         known = len(self._lead)
         first = self._tokens[0][known:] if known and self._tokens else ()
         start = self._committed.extend(to_items(first))
@@ -173,11 +182,23 @@ class Chain:
         """Blocks of ``slrs`` are as long as its first message says."""
         if self._keep is not Keep.NOTHING:
             tokens = min(extent.ahead_tokens or self._max_ahead_tokens, self._max_ahead_tokens)
-            self._extent = replace(extent, ahead_tokens=tokens)
+            self._extent = replace(
+                extent,
+                ahead_tokens=tokens,
+                branches=min(extent.branches, MAX_BRANCHES),
+                branch_tokens=min(extent.branch_tokens, MAX_BRANCH_TOKENS),
+            )
 
     def back_up(self, pending: bytes) -> None:
         """The proposer will redraw ``pending``, the end of the committed text, with its next tokens."""
         self._leads = [tuple(pending)]
+
+    def adopt(self, settled: Sequence[Item], tokens: Sequence[DraftToken]) -> None:
+        """After a divergence: go on with what was drawn beside the draft, and begins with what was ``settled``."""
+        self._leads = [to_symbols((item,)) for item in settled]
+        self._tokens = [to_symbols((token.item,)) for token in tokens]
+        self._drawn_tokens = list(tokens)
+        self._settle_tokens()
 
     def take_block(self, *, paused: bool) -> Block:
         """Everything drawn and not sent yet, as one block; without text if there is nothing."""

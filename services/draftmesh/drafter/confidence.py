@@ -18,8 +18,15 @@ def confidences_of(
     tokens: Sequence[int],
 ) -> list[float]:
     """The probability of each row's token by softmax(logits / T), with T = 1 for a temperature of 0."""
-    scales = torch.tensor([temperature or 1.0 for temperature in temperatures], device=logits.device)
     chosen = torch.tensor(tokens, device=logits.device).unsqueeze(1)
-    laws = (logits.float() / scales.unsqueeze(1)).softmax(dim=-1)
-    found: list[float] = laws.gather(1, chosen).squeeze(1).tolist()
+    found: list[float] = laws_of(logits, temperatures).gather(1, chosen).squeeze(1).tolist()
     return found
+
+
+def laws_of(
+    logits: Tensor,  # [rows, vocab]
+    temperatures: Sequence[float],
+) -> Tensor:  # [rows, vocab], float32
+    """The probabilities that confidences are."""
+    scales = torch.tensor([temperature or 1.0 for temperature in temperatures], device=logits.device)
+    return (logits.float() / scales.unsqueeze(1)).softmax(dim=-1)

@@ -61,6 +61,14 @@ class DraftSequence:
         """Drop drawn tokens, and take committed text, one item a token of the target; :meth:`follow` comes next."""
         return self._path.replace_end(dropped_tokens, items)
 
+    def take(self, dropped_tokens: int, ids: Seq[int]) -> None:
+        """Drop drawn tokens, and go on with others."""
+        self._path.back_up(dropped_tokens)
+        kept = len(self._path)
+        for token in ids:
+            self._path.push(token)
+        self.follow(kept)
+
     def back_up(self, count: int) -> bytes:
         """Take the last ``count`` tokens from the path; their bytes."""
         return self._path.back_up(count)

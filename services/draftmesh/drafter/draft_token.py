@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from draftmesh.core.evidence import SparseDistribution
-from draftmesh.core.text import Item
+from draftmesh.core.text import Item, TextPrefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +42,23 @@ class DraftToken:
     """The nearest first, where branches are drawn."""
 
 
-class Speech(Protocol):
-    """A vocabulary that knows what its tokens say."""
+@dataclass(frozen=True, slots=True)
+class DrawnBranch:
+    """A text that was drawn beside the draft."""
 
-    def items(self, ids: Sequence[int]) -> tuple[Item, ...]:
-        """What each token says."""
+    start: TextPrefix
+    """The generated text before it."""
 
+    ids: tuple[int, ...]
+    """The drafter's tokens."""
 
-def spoken(vocabulary: Speech, tokens: tuple[int, ...]) -> tuple[int, ...]:
-    """The tokens up to one that stands for no text and no role: such a token cannot be proposed."""
-    items = vocabulary.items(tokens)
-    return tokens[: items.index(b"")] if b"" in items else tokens
+    tokens: tuple[DraftToken, ...]
+    """What they say."""
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """Their text."""
+        return tuple(token.item for token in self.tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +85,6 @@ class Divergence:
 
     wasted_bytes: int = 0
     """Drawn bytes that the commit contradicts."""
+
+    branch: DrawnBranch | None = None
+    """Begins where the tokens that stay end, and with the committed text: the proposer has it in its place."""

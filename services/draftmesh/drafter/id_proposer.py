@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from draftmesh.core.draft import Evaluate
+from draftmesh.core.draft import DraftExtent, Evaluate
 from draftmesh.core.errors import DraftmeshError
 from draftmesh.core.protocols import TokenTable
 from draftmesh.core.sampling import Method
@@ -54,7 +54,7 @@ class IdProposer:
         if count and self._sequence.idle:
             self._sequence.submit((), Propose(self._shape, self._position()))
 
-    def branch(self, branches: Sequence[Branch], limit_tokens: int) -> None:
+    def branch(self, branches: Sequence[Branch], extent: DraftExtent) -> None:
         """Draw none: what is proposed is judged by the law that it was drawn from."""
 
     def rebase(self, divergence: Divergence) -> bytes:

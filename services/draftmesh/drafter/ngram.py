@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from draftmesh.core.draft import Evaluate
+from draftmesh.core.draft import DraftExtent, Evaluate
 from draftmesh.core.text import Item
 from draftmesh.drafter.branching import Branch
 from draftmesh.drafter.draft_token import Divergence, DraftToken
@@ -49,7 +49,7 @@ class NgramProposer:
             tokens.append(DraftToken(self._copy(self._source)))
         self._sink.drawn(tokens, exhausted=self._source is None)
 
-    def branch(self, branches: Sequence[Branch], limit_tokens: int) -> None:
+    def branch(self, branches: Sequence[Branch], extent: DraftExtent) -> None:
         """Draw none: it has no second choice."""
 
     def rebase(self, divergence: Divergence) -> bytes:

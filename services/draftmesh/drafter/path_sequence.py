@@ -19,7 +19,7 @@ Path = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class BlockBase:
-    """What a block is drawn after: the drafter's tokens of everything before it, and the window that is looked at."""
+    """What a block or a branch is drawn after: the drafter's tokens before it, and the window that is looked at."""
 
     window: ContextWindow
     generated_ids: tuple[int, ...]

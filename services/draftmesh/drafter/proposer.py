@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from draftmesh.core.draft import Evaluate, Evaluated
+from draftmesh.core.draft import DraftExtent, Evaluate, Evaluated
 from draftmesh.core.errors import DraftmeshError, UnsupportedMethodError
-from draftmesh.core.text import Item
 from draftmesh.drafter.branching import Branch
-from draftmesh.drafter.draft_token import Divergence, DraftPosition, DraftToken
+from draftmesh.drafter.draft_token import Divergence, DraftPosition, DraftToken, DrawnBranch
 
 
 class Sink(Protocol):
@@ -34,8 +33,8 @@ class Sink(Protocol):
     def runners_up(self) -> int:
         """How many runners-up it wants to know of each token."""
 
-    def branched(self, branch: Branch, items: tuple[Item, ...]) -> None:
-        """Take a branch: the text of its tokens, the first included."""
+    def branched(self, branch: DrawnBranch) -> None:
+        """Take a branch."""
 
     def evaluated(self, answer: Evaluated) -> None:
         """Take the answer to a question for ψ."""
@@ -53,16 +52,17 @@ class Proposer(Protocol):
         Takes the place of what is outstanding of an earlier call.
         """
 
-    def branch(self, branches: Sequence[Branch], limit_tokens: int) -> None:
+    def branch(self, branches: Sequence[Branch], extent: DraftExtent) -> None:
         """Draw what follows these beginnings, and bring it to the sink unless a divergence comes first.
 
         Args:
-            branches: Beginnings, the most urgent first. A proposer may leave them alone.
-            limit_tokens: Tokens of each at most, the first included.
+            branches: All that are wanted now, the most urgent first, those drawn already among them; what else has
+                been waiting is forgotten. A proposer may leave them alone.
+            extent: How many tokens each has at most, and how sure they have to be.
         """
 
     def rebase(self, divergence: Divergence) -> bytes:
-        """Drop tokens, append committed text, and draw nothing before the next ``draw``.
+        """Drop tokens, append committed text or the branch that has it, and draw nothing before the next ``draw``.
 
         Returns the end of the committed text that the next tokens will spell again, if the proposer backs up to redraw
         an unnatural token boundary; else nothing.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from draftmesh.decoding.history import DrawRow
 from draftmesh.decoding.sampler import Sampler
-from draftmesh.drafter.confidence import confidences_of
+from draftmesh.drafter.confidence import laws_of
 from draftmesh.drafter.draft_token import RunnerUp
 
 
@@ -20,12 +21,15 @@ def runners_up(
     count: int,
 ) -> list[tuple[RunnerUp, ...]]:
     """``count`` of them for each row, the nearest first, with the probabilities that the model gives them."""
-    temperatures = [row.sampling.temperature for row in rows]
-    left, latest = logits.clone(), list(drawn)
-    found: list[list[RunnerUp]] = [[] for _ in rows]
+    left, latest = logits.clone(), torch.tensor(drawn, device=logits.device)
+    found: list[Tensor] = []
     for _ in range(count):
-        left[range(len(rows)), latest] = float("-inf")
-        latest = sampler.draw(left, rows).ids
-        for own, token, confidence in zip(found, latest, confidences_of(logits, temperatures, latest), strict=True):
-            own.append(RunnerUp(token, confidence))
-    return list(map(tuple, found))
+        left.scatter_(1, latest.unsqueeze(1), float("-inf"))
+        latest = torch.tensor(sampler.draw(left, rows).ids, device=logits.device)
+        found.append(latest)
+    tokens = torch.stack(found, dim=1)  # [rows, count]
+    likely = laws_of(logits, [row.sampling.temperature for row in rows]).gather(1, tokens)
+    return [
+        tuple(map(RunnerUp, own, confidences))
+        for own, confidences in zip(tokens.tolist(), likely.tolist(), strict=True)
+    ]

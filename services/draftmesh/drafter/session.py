@@ -6,16 +6,16 @@ A session lives on its proposer's thread and knows neither streams nor models.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from draftmesh.core.draft import Block, Commit, Evaluate, Evaluated
 from draftmesh.core.errors import DraftmeshError
 from draftmesh.core.protocols import Clock
-from draftmesh.core.text import Item, TextPrefix
-from draftmesh.drafter.branching import Branch
+from draftmesh.core.text import Item
+from draftmesh.drafter.branching import branch_taken
 from draftmesh.drafter.chain import Chain
-from draftmesh.drafter.draft_token import Divergence, DraftPosition, DraftToken
+from draftmesh.drafter.draft_token import Divergence, DraftPosition, DraftToken, DrawnBranch
 from draftmesh.drafter.proposer import Proposer
 
 _RUNNERS_UP = 2
@@ -59,7 +59,7 @@ class DraftSession:
         self._clock = clock
         self._interval_s = pacing.interval_ms / 1000
         self._proposer: Proposer | None = None
-        self._begun: set[tuple[TextPrefix, int]] = set()  # branches since the last divergence
+        self._drawn: list[DrawnBranch] = []  # branches that may still be taken
         self._last_block_at = clock.monotonic()
         self._closed = False
 
@@ -81,7 +81,7 @@ class DraftSession:
     @property
     def runners_up(self) -> int:
         """How many runners-up of each token there may have to be, for branches to begin with."""
-        return _RUNNERS_UP if self._chain.branch_tokens else 0
+        return _RUNNERS_UP if self._chain.extent.branches else 0
 
     def start(self, proposer: Proposer) -> None:
         """Begin to draw; a session that was closed meanwhile only frees the proposer."""
@@ -138,10 +138,11 @@ class DraftSession:
             self._branch()
         return wanted
 
-    def branched(self, branch: Branch, items: tuple[Item, ...]) -> None:
-        """Send a branch."""
+    def branched(self, branch: DrawnBranch) -> None:
+        """Send a branch, and keep it for the case that the target takes it."""
         if not self._closed:
-            self._outlet.put(Block(self._chain.commit_seq, branch.start, items, is_branch=True))
+            self._drawn.append(branch)
+            self._outlet.put(Block(self._chain.commit_seq, branch.start, branch.items, is_branch=True))
 
     def failed(self, error: DraftmeshError) -> None:
         """End the stream."""
@@ -157,8 +158,20 @@ class DraftSession:
 
     def _rewind(self, proposer: Proposer, divergence: Divergence) -> None:
         self.wasted_bytes += divergence.wasted_bytes
-        self._begun.clear()
-        self._chain.back_up(proposer.rebase(divergence))
+        branch = branch_taken(self._drawn, divergence.items, self._chain.committed)
+        self._drawn.clear()
+        pending = proposer.rebase(replace(divergence, branch=branch))
+        if branch is None:
+            self._chain.back_up(pending)
+        else:
+            self._adopt(branch, divergence.items)
+
+    def _adopt(self, branch: DrawnBranch, settled: tuple[Item, ...]) -> None:
+        """Go on with a branch that the target has taken: confirm it, and begin its own branches at once."""
+        self._chain.adopt(settled, branch.tokens)
+        if self._chain.room:
+            self._send(paused=False)
+            self._branch()
 
     def _go_on(self) -> None:
         """Draw on if there is room; else say again that nothing follows, which the last commit has made untrue."""
@@ -172,13 +185,11 @@ class DraftSession:
             self._branch()
 
     def _branch(self) -> None:
-        """The draft is drawn: begin the branches that have not begun yet."""
+        """Have the draft's branches drawn; forget those that it has passed."""
         assert self._proposer is not None
-        if not self._chain.branch_tokens:
-            return
-        new = [branch for branch in self._chain.branches() if (branch.start, branch.token) not in self._begun]
-        self._begun.update((branch.start, branch.token) for branch in new)
-        self._proposer.branch(new, self._chain.branch_tokens)
+        anchor_bytes = self._chain.anchor_bytes
+        self._drawn = [branch for branch in self._drawn if branch.start.length >= anchor_bytes]
+        self._proposer.branch(self._chain.branches(), self._chain.extent)
 
     def _is_due(self) -> bool:
         if not self._chain.unsent_tokens:

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from draftmesh.core.draft import Evaluate, Evaluated
+from draftmesh.core.draft import DraftExtent, Evaluate, Evaluated
 from draftmesh.core.sampling import NoiseKey
 from draftmesh.core.text import TERMINAL_ROLES, Item, join_items
 from draftmesh.decoding.longest_match import LongestMatch, Reading
@@ -97,7 +97,7 @@ class StringProposer:
             self._key = block_key(self._request.noise_key, position.offset, position.tokens)
             self._go_on()
 
-    def branch(self, branches: Sequence[Branch], limit_tokens: int) -> None:
+    def branch(self, branches: Sequence[Branch], extent: DraftExtent) -> None:
         """Draw none: blocks are never continued."""
 
     def rebase(self, divergence: Divergence) -> bytes:

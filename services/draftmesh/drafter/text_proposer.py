@@ -7,17 +7,17 @@ with the target's draw as often as two distributions allow without communication
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from draftmesh.core.draft import Evaluate
+from draftmesh.core.draft import DraftExtent, Evaluate
 from draftmesh.core.errors import DraftmeshError
 from draftmesh.core.text import Role
 from draftmesh.drafter.branch_drawer import BranchDrawer
 from draftmesh.drafter.branching import Branch
 from draftmesh.drafter.draft_sequence import DraftSequence
-from draftmesh.drafter.draft_token import Divergence, DraftToken, RunnerUp, spoken
+from draftmesh.drafter.draft_token import Divergence
+from draftmesh.drafter.drawn_text import draft_tokens, spoken
 from draftmesh.drafter.healing import redrawn_tokens
-from draftmesh.drafter.judge import DrawText, confidences, runners_up_of
+from draftmesh.drafter.judge import DrawText
 from draftmesh.drafter.opening import Opening
 from draftmesh.drafter.proposer import Sink, no_psi
 from draftmesh.drafter.sequence_budget import SequenceBudget
@@ -51,21 +51,24 @@ class TextProposer:
         self._healing = healing
         self._redrawn: tuple[int, ...] = ()
         self._sequence = DraftSequence(opening, self)
-        self._branches = BranchDrawer(opening, budget, sink.branched)
+        self._branches = BranchDrawer(opening, budget, sink)
 
     def draw(self, count: int) -> None:
         """Start a step for one token, unless one is under way; the sink's answer asks for those after it."""
         if count and self._sequence.idle:
             self._sequence.submit(self._redrawn, DrawText(len(self._redrawn), self._sink.runners_up))
 
-    def branch(self, branches: Sequence[Branch], limit_tokens: int) -> None:
+    def branch(self, branches: Sequence[Branch], extent: DraftExtent) -> None:
         """Draw them in the steps that follow, all together."""
-        self._branches.draw(self._sequence.base, branches, limit_tokens)
+        self._branches.draw(self._sequence.base, branches, extent)
 
     def rebase(self, divergence: Divergence) -> bytes:
-        """Rewind to the last token that stays, and take the committed text in its natural segmentation."""
+        """Rewind to the last token that stays, and take the branch, or the committed text in natural segmentation."""
         self._redrawn = ()
         self._branches.stop()
+        if divergence.branch is not None:
+            self._sequence.take(divergence.dropped_tokens, divergence.branch.ids)
+            return b""
         edit = self._sequence.replace_end(divergence.dropped_tokens, divergence.items)
         pending = b"" if isinstance(divergence.items[-1], Role) else self._take_redrawn()
         self._sequence.follow(edit.keep_tokens, len(self._redrawn))
@@ -91,22 +94,11 @@ class TextProposer:
         for token in settled:
             self._sequence.push(token)
         exhausted = len(settled) < len(judgement.tokens)
-        self.draw(self._sink.drawn(self._tokens(settled, judgement), exhausted=exhausted))
+        self.draw(self._sink.drawn(draft_tokens(self._vocabulary, settled, judgement), exhausted=exhausted))
 
     def failed(self, error: DraftmeshError) -> None:
         """The engine has closed the sequence."""
         self._sink.failed(error)
-
-    def _tokens(self, settled: tuple[int, ...], judgement: Judgement) -> list[DraftToken]:
-        """What goes to the sink; only the last token can have runners-up."""
-        items, known = self._vocabulary.items(settled), confidences(judgement)
-        tokens = [DraftToken(item, confidence=own) for item, own in zip(items, known, strict=False)]
-        if len(settled) == len(judgement.tokens):
-            tokens[-1] = replace(tokens[-1], runners_up=self._sayable(runners_up_of(judgement)))
-        return tokens
-
-    def _sayable(self, runners_up: Sequence[RunnerUp]) -> tuple[RunnerUp, ...]:
-        return tuple(runner_up for runner_up in runners_up if spoken(self._vocabulary, (runner_up.token,)))
 
     def _take_redrawn(self) -> bytes:
         """Take the tokens to redraw, if any, from the path's end; their bytes."""

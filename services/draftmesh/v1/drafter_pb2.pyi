@@ -311,7 +311,7 @@ Global___Commit: _TypeAlias = Commit  # noqa: Y015
 @_typing.final
 class Block(_message.Message):
     """A run of draft tokens. It is of use if and only if its prefix matches what is committed and kept, whatever its
-    commit_seq; an overlap that matches is trimmed.
+    commit_seq; an overlap that matches is trimmed. What is kept of a branch gives way to a block that is none.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -66,8 +66,8 @@ def test_a_branch_is_the_draft_where_the_target_takes_it(
     for position, items in branches:
         before = known[:position]
         start = TextPrefix().extend([*committed, *before])
-        assert buffer.offer(Block(0, start, tuple(items), is_branch=True))
-        futures.append(before + symbols(items))
+        assert buffer.offer(Block(0, start, tuple(items), is_branch=True)) is (items_length(items) > 0)
+        futures += [before + symbols(items)] if items_length(items) else []
     shared = min(len(known), len(said))
     agrees = buffer.settle(settled)
     assert agrees is (known[:shared] == said[:shared])

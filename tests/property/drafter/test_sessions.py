@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from draftmesh.core.draft import Commit
+from draftmesh.core.draft import Commit, DraftExtent
 from draftmesh.core.sampling import SamplingParams
 from draftmesh.core.text import Item, TextPrefix, join_items
 from draftmesh.drafter.chain import Chain
@@ -76,6 +76,37 @@ def test_model_draws_from_the_committed_text(data: st.DataObject, healing: bool,
     assert outlet.errors == []
     assert outlet.blocks[-1].end == TextPrefix().extend((text,))
     assert_drawn_from(model.asked[-1], CONTEXT.encode() + text, is_whole=context_tokens == 256)
+
+
+@given(st.data(), st.booleans(), st.sampled_from([40, 256]))
+@settings(max_examples=60, deadline=None)
+def test_branches_leave_the_books_in_order(data: st.DataObject, healing: bool, context_tokens: int) -> None:
+    """Whatever is committed, what a branch says among it: the draft follows it, and in the end nothing is held."""
+    engine, _ = rule_engine(WatchedModel(), VOCABULARY, context_tokens=context_tokens)
+    outlet, committed, budget = KeepingOutlet(), TextPrefix(), SequenceBudget(data.draw(st.integers(0, 3)))
+    extents = st.builds(
+        DraftExtent, st.integers(1, AHEAD), st.sampled_from([0.0, 0.9]), st.integers(0, 4), st.integers(0, 4)
+    )
+    session = DraftSession(Chain((), AHEAD, first_extent=data.draw(extents)), outlet, HandClock(), Pacing())
+    opening = Opening.of(engine, TOKENIZER, draft_open(CONTEXT.encode()), Meters(lambda _: None))
+    free = budget.free
+    session.start(TextProposer(opening, session, budget, healing=healing))
+    for number in range(1, data.draw(st.integers(2, 12))):
+        for _ in range(data.draw(st.integers(0, 12))):
+            engine.step()
+        branches = [block.items for block in outlet.blocks if block.is_branch and block.start == committed]
+        said = data.draw(st.sampled_from([session.ahead, *branches]))
+        items = data.draw(commit_items(tuple(said)))
+        session.commit(Commit(number, committed.length, items, data.draw(extents)))
+        committed = committed.extend(items)
+    while engine.step() is not None:
+        engine.check_integrity()
+    drafts = [block for block in outlet.blocks if not block.is_branch]
+    assert outlet.errors == []
+    assert drafts[-1].end == committed.extend(session.ahead)
+    session.close()
+    engine.check_integrity()
+    assert (engine.stats.sequences, budget.free) == (0, free)
 
 
 def assert_drawn_from(asked: bytes, text: bytes, *, is_whole: bool) -> None:

@@ -34,7 +34,7 @@ def torn(buffer: DraftBuffer) -> DraftBuffer:
 
 def test_a_branch_that_the_target_takes_is_the_draft(torn: DraftBuffer) -> None:
     """What is left of it, as a guess; the old draft is wasted."""
-    assert (torn.draft, torn.is_guess, torn.take_wasted_bytes()) == ((b" ran off",), True, len(b"cat sat") + 10)
+    assert (torn.draft, torn.is_guess, torn.take_wasted_bytes()) == ((b" ran off",), True, len(b"cat sat"))
 
 
 def test_a_branch_changes_nothing_while_the_draft_is_right(buffer: DraftBuffer) -> None:
@@ -62,18 +62,100 @@ def test_the_drafter_may_change_its_mind(torn: DraftBuffer) -> None:
     assert (torn.draft, torn.is_guess) == ((b" ran away",), False)
 
 
-def test_a_drafter_that_has_not_heard_does_not_change_it(torn: DraftBuffer) -> None:
-    """Blocks from before the commit are about another text."""
-    assert not torn.offer(block((b"the ",), b"cow ate", seq=1))
+def test_the_drafter_may_change_its_mind_when_part_of_the_guess_is_committed(torn: DraftBuffer) -> None:
+    """It has not been heard before."""
     torn.note_commit(2)
-    assert not torn.offer(block((b"the ",), b"cow ate", seq=1))
-    assert torn.draft == (b" ran off",)
+    assert torn.settle((b" r",))
+    assert not torn.offer(block((b"the cow",), b" sat", seq=2))  # it is not what is committed
+    assert torn.offer(block((b"the cow",), b" rest", seq=2))
+    assert (torn.draft, torn.is_guess) == ((b"est",), False)
+
+
+def test_a_guess_goes_with_its_drafter(torn: DraftBuffer) -> None:
+    """What another one says is no guess, and nobody overrules it."""
+    torn.note_commit(2)
+    torn.restart()
+    assert torn.offer(block((b"the cow",), b" sat"))
+    assert not torn.offer(block((b"the cow",), b" ate"))
+    assert (torn.draft, torn.is_guess) == ((b" sat",), False)
+
+
+def test_a_block_about_another_text_does_not_change_a_guess(torn: DraftBuffer) -> None:
+    """It was on its way when the target parted from it."""
+    assert not torn.offer(block((b"the ",), b"cat sat still", seq=1))
+    assert (torn.draft, torn.is_guess) == ((b" ran off",), True)
+
+
+def test_a_drafter_may_pause_inside_a_guess(torn: DraftBuffer) -> None:
+    """Then nothing more comes; the rest of the guess stays for want of something better."""
+    torn.note_commit(2)
+    assert torn.offer(block((b"the cow",), b" ran", seq=2, paused=True))
+    assert (torn.draft, torn.ended, torn.is_guess) == ((b" ran off",), True, True)
+
+
+def test_a_branch_that_is_used_up_says_nothing(buffer: DraftBuffer) -> None:
+    """Another one that goes on is taken."""
+    buffer.offer(block((b"the ",), b"cat", seq=1))
+    buffer.offer(branch((b"the ",), b"dog"))
+    buffer.offer(branch((b"the ",), b"dogs"))
+    assert not buffer.settle((b"dog",))
+    assert (buffer.draft, buffer.is_guess) == ((b"s",), True)
+
+
+def test_a_branch_lives_on_while_the_target_is_on_it(buffer: DraftBuffer) -> None:
+    """What is committed may be the beginning of the draft and of a branch."""
+    buffer.offer(block((b"the ",), b"foxes jump", seq=1))
+    buffer.offer(branch((b"the ",), b"fox", b" jumps over"))
+    assert buffer.settle((b"fox",))
+    assert not buffer.settle((b" jumps",))
+    assert (buffer.draft, buffer.is_guess) == ((b" over",), True)
+
+
+def test_a_branch_without_text_is_nothing(buffer: DraftBuffer) -> None:
+    """It is not kept."""
+    buffer.offer(block((b"the ",), b"cat", seq=1))
+    assert not buffer.offer(branch((b"the c",)))
+    assert not buffer.offer(branch((b"the c",), Role.EOS))
+
+
+def test_too_many_bytes_are_a_flood(buffer: DraftBuffer) -> None:
+    """In one block, or in a branch that comes late."""
+    limit = LIMITS.max_kept_bytes
+    with pytest.raises(MalformedBlockError, match=f"block of {limit + 1} bytes"):
+        buffer.offer(block((b"the ",), b"x" * (limit + 1), seq=1))
+    assert buffer.offer(branch((b"the",), b" ", b"x" * (limit - 1)))
+    with pytest.raises(MalformedBlockError, match="bytes of draft"):
+        buffer.offer(block((b"the ", b"x" * (limit - 1)), b"xx", seq=1))
 
 
 def test_a_branch_of_what_is_past_is_wasted(buffer: DraftBuffer) -> None:
     """It comes too late."""
     assert not buffer.offer(branch((b"th",), b"is"))
     assert buffer.take_wasted_bytes() == 2
+
+
+@pytest.mark.parametrize("is_told", [False, True])
+def test_a_branch_that_comes_late_is_the_draft_all_the_same(buffer: DraftBuffer, *, is_told: bool) -> None:
+    """The target has taken it while it was on its way; until the drafter has been heard, it is a guess."""
+    buffer.offer(block((b"the ",), b"cat sat", seq=1))
+    buffer.settle((b"cow",))
+    if is_told:
+        buffer.note_commit(2)
+    assert buffer.offer(branch((b"the c",), b"ow", b" ran off"))
+    assert (buffer.draft, buffer.is_guess) == ((b" ran off",), True)
+    buffer.note_commit(3 if is_told else 2)
+    assert buffer.offer(block((b"the cow",), b" ran away", seq=2))
+    assert (buffer.draft, buffer.is_guess) == ((b" ran away",), False)
+
+
+def test_a_branch_that_comes_late_leaves_a_draft_alone(buffer: DraftBuffer) -> None:
+    """What the drafter has said since counts."""
+    buffer.offer(block((b"the ",), b"cat sat", seq=1))
+    buffer.settle((b"cow",))
+    buffer.note_commit(2)
+    buffer.offer(block((b"the cow",), b" ate", seq=1))
+    assert not buffer.offer(branch((b"the c",), b"ow", b" ran off"))
+    assert buffer.draft == (b" ate",)
 
 
 def test_another_drafter_knows_no_branches(torn: DraftBuffer) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from draftmesh.core.draft import Block, Commit, DraftExtent
+from draftmesh.core.errors import InternalError
 from draftmesh.core.sampling import SamplingParams
 from draftmesh.core.text import Item, Role, TextPrefix
 from draftmesh.drafter.branching import likeliest_branches
@@ -86,15 +87,9 @@ def test_the_likeliest_is_drawn_where_only_one_may_be() -> None:
 
 
 def test_none_is_drawn_unless_asked_for() -> None:
-    """Nor where none has a token."""
+    """Nor where it would say nothing beyond the token that the target has to say first."""
     assert not branches_of(staged(DraftExtent(3)))
-    assert not branches_of(staged(DraftExtent(3, 0.0, branches=4, branch_tokens=0)))
-
-
-def test_a_branch_may_be_a_single_token() -> None:
-    """Nothing has to be computed for it."""
-    stage = staged(DraftExtent(3, 0.0, branches=2, branch_tokens=1))
-    assert [len(block.items) for block in branches_of(stage)] == [1, 1]
+    assert not branches_of(staged(DraftExtent(3, 0.0, branches=4, branch_tokens=1)))
 
 
 @pytest.mark.parametrize("extra_sequences", [0, 1, 4])
@@ -118,6 +113,58 @@ def test_a_branch_that_comes_true_is_what_is_drafted_next() -> None:
     assert drafted == list(said.items[1:])
 
 
+def test_a_branch_that_comes_true_is_the_draft_without_a_step() -> None:
+    """It is confirmed at once; the draft goes on from there, and has branches of its own."""
+    extent = DraftExtent(6, 0.0, branches=2, branch_tokens=4)
+    stage = staged(extent)
+    said = next(block for block in branches_of(stage) if SECOND[9:].startswith(b" brown" + block.items[0]))  # type: ignore[operator]
+    sent = len(stage.outlet.blocks)
+    stage.session.commit(Commit(1, 0, (b" brown", said.items[0]), extent))
+    assert stage.outlet.blocks[sent].items == said.items[1:]
+    assert stage.outlet.blocks[sent].start == TextPrefix().extend((b" brown", said.items[0]))
+    stage.run()
+    drafted = b"".join(
+        item
+        for block in stage.outlet.blocks[sent:]
+        if not block.is_branch
+        for item in block.items
+        if isinstance(item, bytes)
+    )
+    assert SECOND[len(CONTEXT + b" brown dog") :].startswith(drafted)
+    assert len(TOKENIZER.encode_bytes(drafted)) == 6
+
+
+def test_a_branch_stops_where_it_is_unsure() -> None:
+    """As the draft does; but not before its second token, for the first is a guess anyway."""
+    whole, short = (
+        branches_of(staged(DraftExtent(3, least, branches=2, branch_tokens=6), law=noisy)) for least in (0.0, 1.0)
+    )
+    assert [len(block.items) for block in whole] == [6, 6]
+    assert [len(block.items) for block in short] == [2] * len(short) != []
+
+
+def test_sequences_are_given_back_when_no_branch_is_wanted() -> None:
+    """And no more are held than there may be branches."""
+    extent = DraftExtent(3, 0.0, branches=2, branch_tokens=3)
+    stage = staged(extent, extra_sequences=8)
+    for number, word in enumerate((b" brown", b" fox", b" jumps"), 1):
+        offset = len(b" brown fox jumps"[: [0, 6, 10][number - 1]])
+        stage.session.commit(Commit(number, offset, (word,), extent))
+        stage.run()
+        assert stage.engine.stats.sequences <= 3
+    stage.session.commit(Commit(4, 16, (b" over",), DraftExtent(3)))
+    stage.run()
+    assert stage.engine.stats.sequences == 1
+
+
+def test_a_failure_of_the_engine_is_told_once() -> None:
+    """The session's own sequence fails first, and its branches with it."""
+    stage = staged(DraftExtent(3, 0.0, branches=3, branch_tokens=4))
+    stage.engine.fail_all(InternalError("out of memory"))
+    assert [str(error) for error in stage.outlet.errors] == ["out of memory"]
+    assert (stage.engine.stats.sequences, stage.engine.stats.free_blocks) == (0, stage.engine.stats.total_blocks)
+
+
 def test_an_agreeing_commit_repeats_no_branch() -> None:
     """Those of the draft's new tokens are added."""
     extent = DraftExtent(3, 0.0, branches=3, branch_tokens=3)
@@ -133,7 +180,7 @@ def test_a_divergence_ends_the_branches_under_way() -> None:
     """Nothing of the old draft is said after the commit."""
     stage = staged(DraftExtent(3, 0.0, branches=3, branch_tokens=6), extra_sequences=1)
     sent = len(stage.outlet.blocks)
-    stage.session.commit(Commit(1, 0, (b" over",), DraftExtent(3, 0.0, branches=3, branch_tokens=6)))
+    stage.session.commit(Commit(1, 0, (b" lazy",), DraftExtent(3, 0.0, branches=3, branch_tokens=6)))
     stage.engine.step()
     stage.session.commit(Commit(2, 5, (b" nose",), DraftExtent(2)))
     stage.run()
@@ -165,5 +212,5 @@ def test_a_branch_is_as_likely_as_the_draft_is_to_be_left_there() -> None:
     sure = DraftToken(b"far", confidence=0.9, runners_up=(RunnerUp(7, 0.05), RunnerUp(8, 0.01)))
     unsure = DraftToken(b" away", confidence=0.5, runners_up=(RunnerUp(9, 0.4),))
     found = likeliest_branches(start, (sure, unsure), 2)
-    assert [(branch.token, branch.dropped_tokens) for branch in found] == [(9, 1), (7, 2)]
+    assert [(branch.first.token, branch.dropped_tokens) for branch in found] == [(9, 1), (7, 2)]
     assert [branch.start for branch in found] == [start.extend((b"far",)), start]

@@ -5,8 +5,8 @@ whatever commit its drafter had seen; the part of it that overlaps must say the 
 agrees with the draft costs nothing that is in flight, and a block from before a disagreement can do no harm.
 
 Beside the draft there are *branches*: what the drafter has drawn for the case that the target parts from the draft. If
-the target takes one, the rest of it is the draft at once, as a guess: the drafter, once it has heard of the commit, may
-say something else, and then it is right.
+the target takes one, the rest of it is the draft at once, as a guess: what the drafter says itself after the same text
+takes its place.
 
 The text is a chain of *atoms*: bytes and roles, or whole tokens where it matters how a text is cut into them. Prefixes
 of recent atoms are remembered, so that a block that starts in the past is judged too.
@@ -14,22 +14,14 @@ of recent atoms are remembered, so that a block that starts in the past is judge
 
 from __future__ import annotations
 
-import enum
-from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from functools import partial
 
 from draftmesh.coordinator.drafting.branches import Branch, Branches
 from draftmesh.coordinator.drafting.flow import BlockFlow, DraftLimits
+from draftmesh.coordinator.drafting.trail import Trail
 from draftmesh.core.draft import Block
 from draftmesh.core.errors import MalformedBlockError
 from draftmesh.core.text import TERMINAL_ROLES, Item, TextPrefix, items_length, join_items
-
-
-class _Guess(enum.Enum):
-    NONE = enum.auto()
-    UNTOLD = enum.auto()  # the drafter has not been told yet that the target has parted from its draft
-    TOLD = enum.auto()
 
 
 class DraftBuffer:
@@ -40,29 +32,26 @@ class DraftBuffer:
         self._limits = limits
         self._flow = BlockFlow(limits)
         self._by_token = by_token
-        self._atoms: list[Item] = []
-        self._prefixes = [TextPrefix()]  # one before each atom, and one after the last
-        self._num_committed = 0  # leading atoms that are committed
+        self._trail = Trail()
+        self._branches = Branches(limits.max_branches)
         self._wasted_bytes = 0
         self._paused = False
-        self._branches = Branches()
-        self._guess = _Guess.NONE
-        self._guessed_under = 0  # the commit that tells the drafter of the parting which the guess is about
+        self._is_guess = False
 
     @property
     def committed(self) -> TextPrefix:
         """The committed text."""
-        return self._prefixes[self._num_committed]
+        return self._trail.committed
 
     @property
     def draft(self) -> tuple[Item, ...]:
         """The text after the committed text, neighbouring bytes joined."""
-        return join_items(self._atoms[self._num_committed :])
+        return join_items(self._trail.kept)
 
     @property
     def kept(self) -> int:
         """Atoms of the draft."""
-        return len(self._atoms) - self._num_committed
+        return len(self._trail) - self._trail.num_committed
 
     @property
     def is_empty(self) -> bool:
@@ -71,8 +60,8 @@ class DraftBuffer:
 
     @property
     def is_guess(self) -> bool:
-        """Whether what is kept is a branch that the target has taken, and the drafter has not been heard since."""
-        return self._guess is not _Guess.NONE and not self.is_empty
+        """Whether what is kept is a branch that the target has taken, and has not been said by the drafter since."""
+        return self._is_guess and not self.is_empty
 
     @property
     def is_paused(self) -> bool:
@@ -82,7 +71,7 @@ class DraftBuffer:
     @property
     def ended(self) -> bool:
         """Whether no more text will follow what is kept before the next commit."""
-        return self._paused or self._ends_in_terminal_role()
+        return self._paused or (not self.is_empty and self._trail.kept[-1] in TERMINAL_ROLES)
 
     def take_wasted_bytes(self) -> int:
         """Bytes of draft thrown away since the last call."""
@@ -91,7 +80,7 @@ class DraftBuffer:
 
     def restart(self) -> None:
         """Another drafter's stream begins: it has applied nothing but its Open, and its draft is its own."""
-        self._drop()
+        self._drop(self._trail.num_committed)
         self._wasted_bytes += self._branches.clear()
         self._flow.restart()
 
@@ -99,8 +88,6 @@ class DraftBuffer:
         """A commit has been sent to the drafter: a pause that it announced before is over."""
         self._flow.note_commit(commit_seq)
         self._paused = False
-        if self._guess is _Guess.UNTOLD:
-            self._guess, self._guessed_under = _Guess.TOLD, commit_seq
 
     def settle(self, items: Iterable[Item]) -> bool:
         """The target has committed ``items``: trim the draft if it says the same, else drop it.
@@ -108,19 +95,20 @@ class DraftBuffer:
         Returns:
             Whether the draft and the items say the same as far as both go.
         """
-        settled = self._cut(items)
-        kept = self._atoms[self._num_committed :]
-        overlap = min(len(settled), len(kept))
-        agrees = kept[:overlap] == settled[:overlap]
-        branch = () if agrees else self._branches.after(settled, partial(self._parts_at, settled, kept))
+        settled, start = self._cut(items), self._trail.num_committed
+        agrees = self._trail.agrees(start, settled)
+        positions = [self._trail.find(branch.start) for branch in self._branches.known]
+        counts = [self._parts_at(settled, position) for position in positions]
         if not agrees:
-            self._drop()
-            overlap = 0
-        self._extend(settled[overlap:])
-        self._num_committed += len(settled)
-        self._take_branch(branch, agrees=agrees)
+            self._drop(start)
+        self._trail.extend(settled[self.kept :])
+        self._trail.num_committed += len(settled)
+        if agrees:
+            self._wasted_bytes += self._branches.advance(settled, counts, self.committed)
+        else:
+            self._take_branch(settled, counts)
         self._paused = False  # the commit that follows lets the drafter go on
-        self._forget_old()
+        self._trail.forget(self._limits.history_atoms)
         return agrees
 
     def offer(self, block: Block) -> bool:
@@ -130,23 +118,20 @@ class DraftBuffer:
             MalformedBlockError: the drafter contradicts itself or floods.
         """
         self._flow.check(block)
-        position = self._find(block.start)
-        said = self._cut(block.items)
+        position, said = self._trail.find(block.start), self._cut(block.items)
         if block.is_branch:
             return self._offer_branch(block, position, said)
-        if position is not None and self._is_overruled(block):
-            self._cut_back(position, said)
-        if position is None or not self._agrees(position, said):
+        if position is not None and self._is_guess:
+            self._overrule(position, said)
+        if position is None or not self._trail.agrees(position, said):
             self._wasted_bytes += block.length
             return False
-        fresh = said[len(self._atoms) - position :]
-        if items_length(self._atoms[self._num_committed :]) + items_length(fresh) > self._limits.max_kept_bytes:
-            raise MalformedBlockError(f"the drafter floods: over {self._limits.max_kept_bytes} bytes of draft")
-        self._extend(fresh)
-        reaches_end = position + len(said) == len(self._atoms)
-        if reaches_end:
-            self._guess = _Guess.NONE
-        self._paused = block.paused and reaches_end and block.commit_seq == self._flow.newest_commit
+        self._keep(said[len(self._trail) - position :])
+        reaches_end = position + len(said) == len(self._trail)
+        is_newest = block.commit_seq == self._flow.newest_commit
+        # Of a guess the drafter may not say all: what it has not said by a pause it will not say.
+        self._paused = block.paused and (reaches_end or self._is_guess) and is_newest
+        self._is_guess = self._is_guess and not reaches_end
         return True
 
     def refuse(self, block: Block) -> None:
@@ -154,56 +139,50 @@ class DraftBuffer:
         self._flow.check(block)
         self._wasted_bytes += block.length
 
+    def _keep(self, fresh: Sequence[Item]) -> None:
+        if items_length(self._trail.kept) + items_length(fresh) > self._limits.max_kept_bytes:
+            raise MalformedBlockError(f"the drafter floods: over {self._limits.max_kept_bytes} bytes of draft")
+        self._trail.extend(fresh)
+
     def _offer_branch(self, block: Block, position: int | None, said: Sequence[Item]) -> bool:
-        """Keep a branch of what is kept."""
-        if position is None or position < self._num_committed:
+        """Keep a branch of what is kept; or go on with one that comes late."""
+        if position is not None and position < self._trail.num_committed and self._take_late(position, said):
+            return True
+        if position is None or position < self._trail.num_committed or not block.length:
             self._wasted_bytes += block.length
             return False
-        if self._branches.length + block.length > self._limits.max_kept_bytes:
-            raise MalformedBlockError(f"the drafter floods: over {self._limits.max_kept_bytes} bytes of branches")
-        self._branches.add(Branch(block.start, tuple(said)))
+        self._wasted_bytes += self._branches.add(Branch(block.start, tuple(said)))
         return True
 
-    def _parts_at(self, settled: Sequence[Item], kept: Sequence[Item], start: TextPrefix) -> int | None:
-        """How many settled atoms come before ``start``, if the draft says the same as far as that."""
-        position = self._find(start)
-        count = -1 if position is None else position - self._num_committed
-        return count if count >= 0 and kept[:count] == settled[:count] else None
+    def _take_late(self, position: int, said: Sequence[Item]) -> bool:
+        """Go on with a branch that the target has taken before it was here, where nothing else is kept."""
+        fresh = said[len(self._trail) - position :]
+        if not self.is_empty or not fresh or not self._trail.agrees(position, said):
+            return False
+        self._keep(fresh)
+        self._is_guess = True
+        return True
 
-    def _take_branch(self, branch: Sequence[Item], *, agrees: bool) -> None:
+    def _parts_at(self, settled: Sequence[Item], position: int | None) -> int | None:
+        """How many atoms after the committed ones come before a position, if those settled say the same so far."""
+        count = -1 if position is None else position - self._trail.num_committed
+        return count if count >= 0 and self._trail.kept[: min(count, len(settled))] == settled[:count] else None
+
+    def _take_branch(self, settled: Sequence[Item], counts: Sequence[int | None]) -> None:
         """Go on with what follows in the branch that the target has taken, if it has taken one."""
-        self._extend(branch)
-        self._guess = _Guess.UNTOLD if branch else _Guess.NONE
-        past = self._branches.forget(self.committed.length) if agrees else self._branches.clear()
-        self._wasted_bytes += past
+        taken = self._branches.taken(settled, counts)
+        self._wasted_bytes += self._branches.clear()
+        if taken is not None:
+            self._wasted_bytes -= taken.branch.length
+            self._trail.extend(taken.rest)
+            self._is_guess = True
 
-    def _is_overruled(self, block: Block) -> bool:
-        """Whether a block says more than what is guessed: its drafter knows of the parting."""
-        return self._guess is _Guess.TOLD and block.commit_seq >= self._guessed_under
-
-    def _cut_back(self, position: int, said: Sequence[Item]) -> None:
-        """Drop what is kept from where it is not what was ``said``."""
-        known = self._atoms[position:]
-        parts = next((index for index, (own, other) in enumerate(zip(known, said, strict=False)) if own != other), None)
-        if parts is None or position + parts < self._num_committed:
-            return
-        self._wasted_bytes += items_length(known[parts:])
-        del self._atoms[position + parts :], self._prefixes[position + parts + 1 :]
-        self._guess = _Guess.NONE
-
-    def _find(self, start: TextPrefix) -> int | None:
-        """Index of the last atom before which the text is ``start``: tokens without bytes leave it as it was."""
-        position = bisect_right(self._prefixes, start.length, key=lambda prefix: prefix.length)
-        for index in range(position - 1, -1, -1):  # roles have no length: several prefixes may have this one
-            if self._prefixes[index].length != start.length:
-                break
-            if self._prefixes[index].hash == start.hash:
-                return index
-        return None
-
-    def _agrees(self, position: int, said: Sequence[Item]) -> bool:
-        known = self._atoms[position : position + len(said)]
-        return known == said[: len(known)]
+    def _overrule(self, position: int, said: Sequence[Item]) -> None:
+        """Drop what is guessed from where the drafter itself says something else."""
+        pairs = enumerate(zip(self._trail.after(position), said, strict=False), position)
+        parts = next((index for index, (own, other) in pairs if own != other), None)
+        if parts is not None and parts >= self._trail.num_committed:
+            self._drop(parts)
 
     def _cut(self, items: Iterable[Item]) -> list[Item]:
         """The atoms of ``items``, one item a token."""
@@ -211,28 +190,10 @@ class DraftBuffer:
             return list(items)
         return [atom for item in items for atom in (_single_bytes(item) if isinstance(item, bytes) else (item,))]
 
-    def _extend(self, atoms: Sequence[Item]) -> None:
-        prefix = self._prefixes[-1]
-        for atom in atoms:
-            prefix = prefix.extend((atom,))
-            self._prefixes.append(prefix)
-        self._atoms.extend(atoms)
-
-    def _drop(self) -> None:
-        """Forget the draft."""
-        self._wasted_bytes += items_length(self.draft)
-        del self._atoms[self._num_committed :]
-        del self._prefixes[self._num_committed + 1 :]
-        self._paused = False
-
-    def _forget_old(self) -> None:
-        excess = self._num_committed - self._limits.history_atoms
-        if excess > self._limits.history_atoms:  # twice as long as needed: seldom, so cheap
-            del self._atoms[:excess], self._prefixes[:excess]
-            self._num_committed -= excess
-
-    def _ends_in_terminal_role(self) -> bool:
-        return not self.is_empty and self._atoms[-1] in TERMINAL_ROLES
+    def _drop(self, position: int) -> None:
+        """Forget the draft from a position on."""
+        self._wasted_bytes += self._trail.cut(position)
+        self._paused = self._is_guess = False
 
 
 def _single_bytes(text: bytes) -> Iterable[bytes]:

@@ -57,6 +57,8 @@ class BlockFlow:
         Raises:
             MalformedBlockError: its drafter contradicts itself or floods.
         """
+        if block.length > self._limits.max_kept_bytes:
+            raise MalformedBlockError(f"the drafter floods: a block of {block.length} bytes")
         if not self._drawn_under <= block.commit_seq <= self.newest_commit:
             raise MalformedBlockError(
                 f"block drawn under commit {block.commit_seq}, after one under {self._drawn_under}; "

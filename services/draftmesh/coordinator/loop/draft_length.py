@@ -17,7 +17,9 @@ from draftmesh.coordinator.loop.draft_plan import (
 )
 from draftmesh.coordinator.loop.rest import Rest, RestConfig, Spent
 from draftmesh.coordinator.loop.rounds import Answer
+from draftmesh.core.draft import MAX_BRANCHES
 from draftmesh.core.endpoint import LoadReport
+from draftmesh.core.errors import ConfigError
 from draftmesh.core.ledger import Ledger
 from draftmesh.core.ranges import require_not_negative, require_positive, require_up_to
 from draftmesh.core.sampling import Method
@@ -58,6 +60,8 @@ class DraftLengthConfig:
         require_positive(self, "drafter_tokens")
         require_up_to(1, self, "least_use")
         require_not_negative(self, "branches")
+        if self.branches > MAX_BRANCHES:
+            raise ConfigError(f"branches must not be above {MAX_BRANCHES}, got {self.branches}")
         self.acceptance.validate()
         self.rest.validate()
         self.admission.validate()
@@ -95,7 +99,9 @@ class Circumstances:
         """A step of the drafter as it is filled now; 0 if it does not say, or says what cannot be."""
         if self.drafter is None or not self.drafter.costs:
             return 0.0
-        token_ms = CostCurve(self.drafter.costs).ms(max(1.0, self.drafter.batch_sequences))
+        # Branches of these sessions share steps too, but no draft waits for those.
+        sequences = min(self.drafter.batch_sequences, float(self.drafter.active_sessions))
+        token_ms = CostCurve(self.drafter.costs).ms(max(1.0, sequences))
         return token_ms if 0.0 <= token_ms < math.inf else 0.0
 
 

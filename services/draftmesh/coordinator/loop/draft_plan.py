@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from draftmesh.core.draft import DraftExtent
+from draftmesh.core.draft import MAX_BRANCH_TOKENS, DraftExtent
 from draftmesh.decoding.draft_length import (
     RoundCosts,
     best_draft_length,
@@ -96,7 +96,7 @@ class Ahead:
     def extent(self, ahead_tokens: int, usual: int, sessions: int, least_confidence: float = 0.0) -> DraftExtent:
         """What the drafter is told: so many tokens, and branches of what follows drafts of ``usual`` target tokens."""
         branches = self.branches if self.least_use is not None and sessions == 1 else 0
-        branch_tokens = 1 + math.ceil(self.drafter_tokens * usual) if branches else 0
+        branch_tokens = min(MAX_BRANCH_TOKENS, 1 + math.ceil(self.drafter_tokens * usual)) if branches else 0
         return DraftExtent(ahead_tokens, least_confidence, branches, branch_tokens)
 
     def tokens(self, wanted: int, acceptance: float, sessions: int) -> int:

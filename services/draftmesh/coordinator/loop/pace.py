@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from draftmesh.core.verify import Verdict
 
-_AT_ONCE_MS = 1.0  # a draft that goes out within this was there already
+_AT_ONCE_MS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Pace:
     def drafted(self, now_s: float) -> None:
         """A draft goes out."""
         waited_ms = (now_s - self._waiting_since_s) * 1e3
-        if waited_ms > _AT_ONCE_MS:
+        if _AT_ONCE_MS < waited_ms <= self._config.max_wait_ms:  # else it was there, or no verifier was
             self._draft_wait_ms += self._config.smoothing * (waited_ms - self._draft_wait_ms)
         if waited_ms <= self._step_ms:
             self._patience = min(1.0, 2 * max(self._patience, self._config.least_patience))

@@ -1,0 +1,143 @@
+"""A sequence of the engine that draws branches, one after the other."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Protocol
+
+from draftmesh.core.draft import DraftExtent
+from draftmesh.core.errors import DraftmeshError, ExhaustedError
+from draftmesh.core.text import TERMINAL_ROLES
+from draftmesh.drafter.branching import Branch
+from draftmesh.drafter.draft_token import DraftToken, DrawnBranch
+from draftmesh.drafter.drawn_text import draft_tokens, spoken
+from draftmesh.drafter.judge import DrawText
+from draftmesh.drafter.opening import Opening
+from draftmesh.drafter.path_sequence import BlockBase
+from draftmesh.drafter.symbols import common_length
+from draftmesh.engine.judging import Judgement
+from draftmesh.engine.sequence import Sequence
+from draftmesh.engine.stats import StepReport
+
+
+class BranchOwner(Protocol):
+    """Whose branches are drawn."""
+
+    @property
+    def runners_up(self) -> int:
+        """How many of each token are to be found."""
+
+    def done(self, sequence: BranchSequence, branch: DrawnBranch) -> None:
+        """A branch is drawn; the sequence may begin another one."""
+
+    def lost(self, sequence: BranchSequence) -> None:
+        """The engine has closed the sequence."""
+
+
+class BranchSequence:
+    """What its branches have in common is computed once."""
+
+    def __init__(self, opening: Opening, owner: BranchOwner) -> None:
+        """Nothing is open yet."""
+        self._opening = opening
+        self._vocabulary = opening.tokenizer.vocabulary
+        self._owner = owner
+        self._seq: Sequence | None = None
+        self._base: BlockBase | None = None
+        self._branch: Branch | None = None
+        self._extent = DraftExtent()
+        self._ids: list[int] = []
+        self._tokens: list[DraftToken] = []
+        self._counted_rows = 0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a branch is being drawn."""
+        return self._branch is not None
+
+    def begin(self, branch: Branch, draft: BlockBase, extent: DraftExtent) -> None:
+        """Draw a branch of the tokens that ``draft`` ends with.
+
+        Raises:
+            ExhaustedError: the context has no room for it, or has lost where it begins, or the engine has no room for
+                one more sequence.
+        """
+        kept_tokens = len(draft.rewindable) - branch.dropped_tokens
+        own = (*draft.rewindable[: max(0, kept_tokens)], branch.first.token)
+        length = len(draft.window.prompt_ids) + len(own) + extent.branch_tokens
+        if kept_tokens < 0 or length >= self._opening.limit_tokens:
+            raise ExhaustedError("no room for a branch in the drafter's context")
+        self._bring_to(draft, own)
+        (item,) = self._vocabulary.items((branch.first.token,))
+        self._branch, self._extent = branch, extent
+        self._ids, self._tokens = [branch.first.token], [DraftToken(item, confidence=branch.first.confidence)]
+        self._draw()
+
+    def stop(self) -> None:
+        """Forget the branch."""
+        self._branch = None
+        if self._seq is not None:
+            self._opening.engine.interrupt(self._seq)
+
+    def close(self) -> None:
+        """Free its KV at once."""
+        self._branch = None
+        if self._seq is not None:
+            self._count_rows(self._seq)
+            self._opening.engine.close(self._seq)
+            self._seq = None
+
+    def settle(self, judgement: Judgement) -> tuple[int, ...]:
+        """Keep what can be proposed."""
+        return spoken(self._vocabulary, judgement.tokens)
+
+    def stepped(self, settled: tuple[int, ...], judgement: Judgement, step: StepReport) -> None:
+        """Take what was drawn, and draw on if there is more to say."""
+        self._opening.meters.step(step)
+        self._ids += settled
+        self._tokens += draft_tokens(self._vocabulary, settled, judgement)
+        if settled and not self._is_whole:
+            self._draw()
+        else:
+            self._finish()
+
+    def failed(self, error: DraftmeshError) -> None:  # noqa: ARG002
+        """The engine has closed the sequence."""
+        self._seq = self._branch = None
+        self._owner.lost(self)
+
+    @property
+    def _is_whole(self) -> bool:
+        """The first token is not what the drafter finds likeliest; only those after it can be unsure."""
+        is_unsure = prod(token.confidence for token in self._tokens[1:]) < self._extent.least_confidence
+        is_long = len(self._tokens) >= self._extent.branch_tokens
+        return is_long or is_unsure or self._tokens[-1].item in TERMINAL_ROLES
+
+    def _draw(self) -> None:
+        assert self._seq is not None, "it is open"
+        self._opening.engine.submit(self._seq, terms=DrawText(runners_up=self._owner.runners_up))
+
+    def _finish(self) -> None:
+        assert self._branch is not None, "one has begun"
+        branch, self._branch = self._branch, None
+        if self._seq is not None:
+            self._count_rows(self._seq)
+        self._owner.done(self, DrawnBranch(branch.start, tuple(self._ids), tuple(self._tokens)))
+
+    def _bring_to(self, draft: BlockBase, own: tuple[int, ...]) -> None:
+        """Have ``own`` as generated tokens; what of them is there stays."""
+        engine = self._opening.engine
+        if self._seq is None or self._base is None or not draft.shares_beginning(self._base):
+            self.close()
+            first = draft.window.first_generated
+            self._seq = self._opening.open(draft.window, (*draft.generated_ids[:first], *own), self)
+            self._counted_rows = 0
+        else:
+            common = common_length(self._seq.tokens[self._seq.prompt_length :], own)
+            engine.rewind(self._seq, self._seq.prompt_length + common)
+            engine.extend(self._seq, own[common:])
+        self._base = draft
+
+    def _count_rows(self, seq: Sequence) -> None:
+        self._opening.meters.draft_rows(seq.computed_rows - self._counted_rows)
+        self._counted_rows = seq.computed_rows
