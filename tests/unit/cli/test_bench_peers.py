@@ -11,9 +11,9 @@ from draftmesh.core.errors import ConfigError, DraftmeshError, InvalidRequestErr
 
 
 def test_methods_go_by_the_temperature() -> None:
-    """The first one is compared by name: exact for greedy decoding, tli for sampling; what is asked for comes first."""
+    """The first one is compared by name; what is asked for comes first."""
     options = PeersOptions()
-    assert (options.methods_at(0.0)[0], options.methods_at(1.0)[0]) == ("exact", "tli")
+    assert (options.methods_at(0.0), options.methods_at(1.0)) == (("exact",), ("exact", "auto"))
     assert replace(options, methods=("slrs",)).methods_at(1.0) == ("slrs",)
 
 

@@ -46,7 +46,7 @@ from draftmesh.tokenization.tokenizer import Tokenizer
 
 _TOKENIZER_FILES = ("*.json", "*.jinja", "*.model")
 _GREEDY_METHODS = ("exact",)
-_SAMPLING_METHODS = ("tli", "auto")
+_SAMPLING_METHODS = ("exact", "auto")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +64,13 @@ class PeersOptions:
 
     methods: tuple[str, ...] = ()
     """A method that drafts, may be given several times; the first one is compared by name at every temperature.
-    Without it: exact at T = 0; tli and auto above."""
+    Without it: exact, and auto above T = 0."""
 
     prompts: int = 8
     """Held-out prompts to generate from, 1 to 200."""
 
-    max_tokens: int = 64
-    """Tokens of each generation at most."""
+    max_tokens: int = 128
+    """Tokens of each generation at most. The prompt is computed alike by everybody: of few tokens it would be much."""
 
     repeats: int = 3
     """Times that everybody generates from each prompt."""
