@@ -11,10 +11,12 @@ def without_overlap(config: CoordinatorConfig) -> CoordinatorConfig:
     """A shard whose sessions do one thing after the other: draft, then verify, then draft again.
 
     No round is sent before the verdict on the one before it, and the drafter is asked for no more than the tokens of
-    one draft, and a few that its end may have to be held back for; so it rests while the verifier works.
+    one draft, and a few that its end may have to be held back for, and for no branches; so it rests while the verifier
+    works.
     """
     generation = config.generation
     feed = replace(generation.feed, max_ahead_tokens=config.draft_tokens)
-    length = replace(generation.draft_length, least_use=1.0)  # nothing is wanted beyond the draft that is waited for
+    # Nothing is wanted beyond the draft that is waited for.
+    length = replace(generation.draft_length, least_use=1.0, branches=0)
     alone = replace(generation, rounds_ahead=False, feed=feed, draft_length=length)
     return replace(config, generation=alone)

@@ -40,4 +40,5 @@ def test_drafting_without_overlap_asks_for_one_draft_and_no_more() -> None:
     changed.validate()
     assert changed.generation.feed.max_ahead_tokens == 5
     assert not changed.generation.rounds_ahead
+    assert changed.generation.draft_length.branches == 0 < config.generation.draft_length.branches
     assert changed.generation.pace == config.generation.pace
