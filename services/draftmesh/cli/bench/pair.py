@@ -54,6 +54,9 @@ class PairBenchOptions:
     temperatures: tuple[float, ...] = (0.0, 0.7, 1.0)
     """A temperature to measure at, may be given several times."""
 
+    methods: tuple[str, ...] = ()
+    """A method to measure, may be given several times; without it all of them, and "off" and "auto"."""
+
     prompts: int = 3
     """Held-out prompts to generate from, 1 to 16."""
 
@@ -69,6 +72,20 @@ class PairBenchOptions:
     json: bool = False
     """Print the result as one JSON object, alone on standard output; all else goes to standard error."""
 
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        """The rows of the table."""
+        return tuple(setting for setting in SETTINGS if not self.methods or setting.method in self.methods)
+
+    def check(self) -> None:
+        """Refuse what cannot be measured, before models are loaded; raises ConfigError or InvalidRequestError."""
+        if not 1 <= self.prompts <= DEMO_PROMPT_COUNT or min(self.repeats, self.max_tokens) < 1:
+            raise ConfigError(f"prompts must be 1 to {DEMO_PROMPT_COUNT}, repeats and max_tokens at least 1")
+        offered = {setting.method for setting in SETTINGS}
+        if unknown := sorted(set(self.methods) - offered):
+            raise ConfigError(f"methods must be among {', '.join(sorted(offered))}; got {', '.join(unknown)}")
+        check_temperatures(*self.temperatures)
+
 
 def pair(
     *,
@@ -79,9 +96,7 @@ def pair(
 
     The target has all cores, with a drafter or without, and the drafter one of them, unless told otherwise.
     """
-    if not 1 <= options.prompts <= DEMO_PROMPT_COUNT or min(options.repeats, options.max_tokens) < 1:
-        raise ConfigError(f"prompts must be 1 to {DEMO_PROMPT_COUNT}, repeats and max_tokens at least 1")
-    check_temperatures(*options.temperatures)
+    options.check()
     configure_logging(level="error")
     notes, console = Console(stderr=True), report_console(json=options.json)
     psi_meter = PsiMeter.install()  # before a drafter is made
@@ -130,7 +145,7 @@ async def _measure(
 
 def _plan(options: PairBenchOptions) -> BenchPlan:
     return BenchPlan(
-        settings=SETTINGS,
+        settings=options.settings,
         prompts=spread(demo_prompts(), options.prompts),
         temperatures=options.temperatures,
         repeats=options.repeats,
