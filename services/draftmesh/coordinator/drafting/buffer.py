@@ -71,7 +71,7 @@ class DraftBuffer:
     @property
     def ended(self) -> bool:
         """Whether no more text will follow what is kept before the next commit."""
-        return self._paused or (not self.is_empty and self._trail.kept[-1] in TERMINAL_ROLES)
+        return self._paused or (not self.is_empty and self._trail.last in TERMINAL_ROLES)
 
     def take_wasted_bytes(self) -> int:
         """Bytes of draft thrown away since the last call."""

@@ -31,6 +31,11 @@ class Trail:
         """The atoms after it."""
         return self._atoms[self.num_committed :]
 
+    @property
+    def last(self) -> Item:
+        """The newest atom, of at least one."""
+        return self._atoms[-1]
+
     def after(self, position: int) -> list[Item]:
         """The atoms from a position on."""
         return self._atoms[position:]
