@@ -25,10 +25,10 @@ demo: $(INSTALLED) ## Run the main job: a large target, helped by a small drafte
 	$(BIN)/draftmesh demo
 
 test: $(INSTALLED) ## Run the tests
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 lossless: $(INSTALLED) ## Prove at full size that drafting leaves the target's law as it is
-	DRAFTMESH_PROMPTS=200 DRAFTMESH_LAW_SAMPLES=1000 $(BIN)/python -m pytest -q tests/lossless/test_same_text.py \
+	DRAFTMESH_PROMPTS=200 DRAFTMESH_LAW_SAMPLES=1000 $(BIN)/python -m pytest -q -n 2 --dist worksteal tests/lossless/test_same_text.py \
 		tests/lossless/test_keyed_law.py tests/lossless/test_keyed_law_exact.py tests/lossless/test_pair_law.py
 	$(BIN)/python -m tests.lossless
 
