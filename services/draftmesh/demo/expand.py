@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -21,54 +20,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from draftmesh.core.errors import ConfigError
+from draftmesh.demo.shape import LlamaShape, shape_of
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 _RANDOM_BLOCK = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class LlamaShape:
-    """The sizes of a Llama with tied embeddings and as many key heads as query heads.
-
-    Expansion keeps the head size and the vocabulary.
-    """
-
-    hidden_size: int
-    layers: int
-    intermediate_size: int
-    heads: int
-    head_size: int
-    vocabulary_size: int
-
-    @property
-    def layer_parameters(self) -> int:
-        """Parameters of one layer."""
-        attention = 4 * self.hidden_size * self.heads * self.head_size
-        return attention + 3 * self.hidden_size * self.intermediate_size + 2 * self.hidden_size
-
-    @property
-    def parameters(self) -> int:
-        """Parameters of the whole model."""
-        return self.layers * self.layer_parameters + self.hidden_size * (self.vocabulary_size + 1)
-
-    def widened(self, factor: int) -> LlamaShape:
-        """The same depth at `factor` times the width, heads and intermediate size."""
-        return replace(
-            self,
-            hidden_size=self.hidden_size * factor,
-            intermediate_size=self.intermediate_size * factor,
-            heads=self.heads * factor,
-        )
-
-    def deepened(self, parameters: int) -> LlamaShape:
-        """The same width with the fewest layers that make at least `parameters`."""
-        shared = self.hidden_size * (self.vocabulary_size + 1)
-        return replace(self, layers=math.ceil((parameters - shared) / self.layer_parameters))
-
-
-def checkpoint_shape(folder: Path) -> LlamaShape:
-    """The shape of the Llama checkpoint in `folder`."""
-    return _shape_of(json.loads((folder / "config.json").read_text()))
 
 
 def expand_checkpoint(source: Path, destination: Path, shape: LlamaShape) -> None:
@@ -95,7 +50,7 @@ class _Expander:
     def __init__(self, config: Mapping[str, object], shape: LlamaShape) -> None:
         self._config = dict(config)
         self._shape = shape
-        self._small = _shape_of(config)
+        self._small = shape_of(config)
         noise = torch.rand(_RANDOM_BLOCK, generator=torch.Generator().manual_seed(3))
         self._noise = (noise - 0.5) * (2.0 / math.sqrt(shape.hidden_size))
         self._channel_share = self._small.hidden_size / shape.hidden_size
@@ -171,7 +126,7 @@ def _with_corner(expanded: Tensor, small: Tensor | None) -> Tensor:
 
 
 def _require_expandable(config: Mapping[str, object], shape: LlamaShape) -> None:
-    small = _shape_of(config)
+    small = shape_of(config)
     if config.get("model_type") != "llama" or not config.get("tie_word_embeddings"):
         raise ConfigError("only a Llama with tied embeddings can be expanded")
     if small.heads != _integer(config, "num_key_value_heads"):
@@ -189,17 +144,6 @@ def _require_expandable(config: Mapping[str, object], shape: LlamaShape) -> None
         raise ConfigError(f"width {shape.hidden_size} is no multiple of {shape.heads} heads")
     if (shape.head_size, shape.vocabulary_size) != (small.head_size, small.vocabulary_size):
         raise ConfigError("expansion changes neither the head size nor the vocabulary")
-
-
-def _shape_of(config: Mapping[str, object]) -> LlamaShape:
-    return LlamaShape(
-        hidden_size=_integer(config, "hidden_size"),
-        layers=_integer(config, "num_hidden_layers"),
-        intermediate_size=_integer(config, "intermediate_size"),
-        heads=_integer(config, "num_attention_heads"),
-        head_size=_integer(config, "head_dim"),
-        vocabulary_size=_integer(config, "vocab_size"),
-    )
 
 
 def _integer(config: Mapping[str, object], name: str) -> int:

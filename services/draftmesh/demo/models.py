@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from draftmesh.core.errors import ConfigError
-from draftmesh.demo.expand import LlamaShape, checkpoint_shape, expand_checkpoint
+from draftmesh.demo.shape import LlamaShape, checkpoint_shape
 
 TARGET = "target"
 DRAFTER_SENTENCEPIECE = "drafter_sentencepiece"
@@ -47,6 +47,8 @@ def expanded_target(
     digest = hashlib.sha256((small / "model.safetensors").read_bytes()).hexdigest()[:12]
     folder = out_dir / f"target-{shape.hidden_size}x{shape.layers}-{digest}"
     if not folder.is_dir():
+        from draftmesh.demo.expand import expand_checkpoint  # noqa: PLC0415 (torch, which is slow to import)
+
         out_dir.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=out_dir))
         partial.chmod(0o755)

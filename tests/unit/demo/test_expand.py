@@ -11,8 +11,9 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
 from draftmesh.core.errors import ConfigError
-from draftmesh.demo.expand import checkpoint_shape, expand_checkpoint
+from draftmesh.demo.expand import expand_checkpoint
 from draftmesh.demo.models import TARGET, demo_model_path, expanded_target, shape_for
+from draftmesh.demo.shape import checkpoint_shape
 from tests.unit.demo.builders import small_llama, small_tokenizer
 
 
