@@ -12,8 +12,8 @@ from draftmesh.client import AsyncClient, GenerateOptions, Generation
 from draftmesh.coordinator.app import Connections, Running, running
 from draftmesh.coordinator.backoff import BackoffConfig
 from draftmesh.coordinator.config import CoordinatorConfig
+from draftmesh.coordinator.loop.config import GenerationConfig
 from draftmesh.coordinator.loop.failover import FailoverConfig
-from draftmesh.coordinator.loop.generation import GenerationConfig
 from draftmesh.coordinator.pools.pool import Connect, Pool
 from draftmesh.coordinator.tasks import any_change
 from tests.helpers.generation_bench import PROSE, text_of, tiny_tokenizer, tiny_tokenizer_files

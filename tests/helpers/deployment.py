@@ -14,8 +14,8 @@ from pathlib import Path
 from draftmesh.client import AsyncClient, GenerateOptions, Generation
 from draftmesh.coordinator import app as coordinator
 from draftmesh.coordinator.config import CoordinatorConfig
+from draftmesh.coordinator.loop.config import GenerationConfig
 from draftmesh.coordinator.loop.draft_length import DraftLengthConfig
-from draftmesh.coordinator.loop.generation import GenerationConfig
 from draftmesh.coordinator.loop.pace import PaceConfig
 from draftmesh.coordinator.replicas import Membership
 from draftmesh.coordinator.tasks import any_change

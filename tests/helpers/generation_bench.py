@@ -12,7 +12,8 @@ import tokenizers
 from opentelemetry.metrics import NoOpMeter
 from opentelemetry.trace import NoOpTracer
 
-from draftmesh.coordinator.loop.generation import Generation, GenerationConfig, Instruments, Job
+from draftmesh.coordinator.loop.config import GenerationConfig
+from draftmesh.coordinator.loop.generation import Generation, Instruments, Job
 from draftmesh.coordinator.loop.transcript import Advance, TokenSpan
 from draftmesh.coordinator.pools.seats import SeatSource
 from draftmesh.core.endpoint import CostPoint, LoadReport, TokenizerFile

@@ -9,8 +9,8 @@ from draftmesh.bench.cores import usable_cores
 from draftmesh.cli.options import DEMO, DEMO_UNIGRAM, NGRAM, ModelOptions, PoolOptions
 from draftmesh.coordinator.admission import AdmissionConfig
 from draftmesh.coordinator.config import CoordinatorConfig
+from draftmesh.coordinator.loop.config import GenerationConfig
 from draftmesh.coordinator.loop.draft_length import DraftLengthConfig
-from draftmesh.coordinator.loop.generation import GenerationConfig
 from draftmesh.coordinator.replicas import ReplicaKind, ReplicaSpec
 from draftmesh.core.errors import ConfigError
 from draftmesh.demo.models import DRAFTER_SENTENCEPIECE, DRAFTER_UNIGRAM, demo_model_path, expanded_target

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from draftmesh.coordinator.admission import AdmissionConfig
 from draftmesh.coordinator.backoff import BackoffConfig
-from draftmesh.coordinator.loop.generation import GenerationConfig
+from draftmesh.coordinator.loop.config import GenerationConfig
 from draftmesh.coordinator.methods.choice import MethodChoiceConfig
 from draftmesh.coordinator.routing.config import RoutingConfig
 from draftmesh.coordinator.sessions.store import MemoryStoreConfig
@@ -74,14 +74,8 @@ class CoordinatorConfig:
         if not 1 <= self.draft_tokens <= self.max_draft_tokens:
             raise ConfigError(f"draft_tokens must be in [1, {self.max_draft_tokens}], got {self.draft_tokens}")
         require_positive(self, "default_max_tokens", "max_prompt_bytes", "admission.max_sessions")
-        require_positive(self, "generation.free_run_tokens", "generation.feed.max_ahead_tokens")
-        require_positive(self, "generation.failover.patience_ms")
-        require_positive(self, "generation.feed.bond_patience_ms")
-        require_positive(self, *(f"generation.failover.silence.{name}" for name in ("steps", "floor_ms")))
-        require_not_negative(self, "generation.failover.silence.first_floor_ms", "drain_grace_s")
-        require_not_negative(self, "generation.failover.silence.prompt_token_ms")
-        require_positive(self, "generation.proposals.support", "generation.proposals.psi_cap_bytes")
-        self.generation.draft_length.validate()
+        require_not_negative(self, "drain_grace_s")
+        self.generation.validate()
         self.method_choice.validate()
         self.routing.validate()
         self._check_addresses()

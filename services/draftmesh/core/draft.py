@@ -109,14 +109,16 @@ class Block:
     """One item a draft token: its bytes, or its role."""
 
     paused: bool = False
-    """No more text follows before the next commit (the draft ended or is ``max_ahead`` long)."""
+    """No more text follows before the next commit (the draft has ended, is unsure, or is ``max_ahead`` long); of a
+    branch: nor would it, if this were the draft."""
 
     target_ids: tuple[int, ...] = ()
     """One a draft token, for methods whose proposals are target ids; else empty."""
 
     evidence: Evidence | None = None
     is_branch: bool = False
-    """A guess at what follows if the target parts from the draft at ``start``; not part of the draft."""
+    """A guess at what follows if the target parts from the draft at ``start``, or says all of it and that is its end;
+    not part of the draft."""
 
     @property
     def end(self) -> TextPrefix:

@@ -10,6 +10,9 @@ from draftmesh.core.fence import Fence
 from draftmesh.core.sampling import FinishReason, Method, NoiseKey, SamplingParams, StopConditions
 from draftmesh.core.text import TokenPrefix
 
+MIN_WAITING_ROUNDS = 8
+"""Rounds of one session that every verifier lets wait for the one that it is at."""
+
 
 @dataclass(frozen=True, slots=True)
 class VerifyOpen:

@@ -65,8 +65,9 @@ class BranchDrawer:
         self._sequences.clear()
 
     def done(self, sequence: BranchSequence, branch: DrawnBranch) -> None:
-        """A branch is drawn."""
-        self._sink.branched(branch)
+        """A branch is drawn; without a token it says nothing."""
+        if branch.tokens:
+            self._sink.branched(branch)
         self._go_on(sequence)
 
     def lost(self, sequence: BranchSequence) -> None:

@@ -63,14 +63,16 @@ class BranchSequence:
                 one more sequence.
         """
         kept_tokens = len(draft.rewindable) - branch.dropped_tokens
-        own = (*draft.rewindable[: max(0, kept_tokens)], branch.first.token)
+        first = () if branch.first is None else (branch.first,)
+        own = (*draft.rewindable[: max(0, kept_tokens)], *(one.token for one in first))
         length = len(draft.window.prompt_ids) + len(own) + extent.branch_tokens
         if kept_tokens < 0 or length >= self._opening.limit_tokens:
             raise ExhaustedError("no room for a branch in the drafter's context")
         self._bring_to(draft, own)
-        (item,) = self._vocabulary.items((branch.first.token,))
         self._branch, self._extent = branch, extent
-        self._ids, self._tokens = [branch.first.token], [DraftToken(item, confidence=branch.first.confidence)]
+        self._ids = [one.token for one in first]
+        items = self._vocabulary.items(self._ids)
+        self._tokens = [DraftToken(item, confidence=one.confidence) for item, one in zip(items, first, strict=True)]
         self._draw()
 
     def stop(self) -> None:
@@ -96,7 +98,7 @@ class BranchSequence:
         self._opening.meters.step(step)
         self._ids += settled
         self._tokens += draft_tokens(self._vocabulary, settled, judgement)
-        if settled and not self._is_whole:
+        if settled and not self._pauses and len(self._tokens) < self._extent.branch_tokens:
             self._draw()
         else:
             self._finish()
@@ -107,11 +109,10 @@ class BranchSequence:
         self._owner.lost(self)
 
     @property
-    def _is_whole(self) -> bool:
-        """The first token is not what the drafter finds likeliest; only those after it can be unsure."""
+    def _pauses(self) -> bool:
+        """The first token is what the target has to say for the branch to be of use; those after it are a draft."""
         is_unsure = prod(token.confidence for token in self._tokens[1:]) < self._extent.least_confidence
-        is_long = len(self._tokens) >= self._extent.branch_tokens
-        return is_long or is_unsure or self._tokens[-1].item in TERMINAL_ROLES
+        return is_unsure or (bool(self._tokens) and self._tokens[-1].item in TERMINAL_ROLES)
 
     def _draw(self) -> None:
         assert self._seq is not None, "it is open"
@@ -122,7 +123,8 @@ class BranchSequence:
         branch, self._branch = self._branch, None
         if self._seq is not None:
             self._count_rows(self._seq)
-        self._owner.done(self, DrawnBranch(branch.start, tuple(self._ids), tuple(self._tokens)))
+        drawn = DrawnBranch(branch.start, tuple(self._ids), tuple(self._tokens), self._pauses)
+        self._owner.done(self, drawn)
 
     def _bring_to(self, draft: BlockBase, own: tuple[int, ...]) -> None:
         """Have ``own`` as generated tokens; what of them is there stays."""
@@ -133,7 +135,8 @@ class BranchSequence:
             self._seq = self._opening.open(draft.window, (*draft.generated_ids[:first], *own), self)
             self._counted_rows = 0
         else:
-            common = common_length(self._seq.tokens[self._seq.prompt_length :], own)
+            # The last token's row tells what comes next, so it is always computed.
+            common = max(0, min(common_length(self._seq.tokens[self._seq.prompt_length :], own), len(own) - 1))
             engine.rewind(self._seq, self._seq.prompt_length + common)
             engine.extend(self._seq, own[common:])
         self._base = draft

@@ -138,7 +138,8 @@ class Chain:
         known = len(self._lead)
         first = self._tokens[0][known:] if known and self._tokens else ()
         start = self._committed.extend(to_items(first))
-        return likeliest_branches(start, self._beyond, self._extent.branches)
+        goes_on = self._is_unsure and not self.ended
+        return likeliest_branches(start, self._beyond, self._extent.branches, goes_on=goes_on)
 
     def draw(self, token: DraftToken) -> None:
         """Append one drawn token.

@@ -55,6 +55,9 @@ class DrawnBranch:
     tokens: tuple[DraftToken, ...]
     """What they say."""
 
+    pauses: bool = False
+    """Whether a draft that says this would not go on, either, before the next commit."""
+
     @property
     def items(self) -> tuple[Item, ...]:
         """Their text."""

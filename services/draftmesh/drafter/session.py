@@ -142,7 +142,8 @@ class DraftSession:
         """Send a branch, and keep it for the case that the target takes it."""
         if not self._closed:
             self._drawn.append(branch)
-            self._outlet.put(Block(self._chain.commit_seq, branch.start, branch.items, is_branch=True))
+            start, items = branch.start, branch.items
+            self._outlet.put(Block(self._chain.commit_seq, start, items, branch.pauses, is_branch=True))
 
     def failed(self, error: DraftmeshError) -> None:
         """End the stream."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from draftmesh.core.endpoint import CostPoint, LoadReport
+from draftmesh.core.moving_average import MovingAverage
 
 _WEIGHT = 0.05  # of the newest step, once an average has settled
 _EXACT_BUCKETS = 8  # below this many rows every count has a bucket of its own; above, four to each doubling
@@ -81,30 +82,15 @@ class EngineStats:
         )
 
 
-class MovingAverage:
-    """An exponentially weighted mean that starts as the plain mean of its first values."""
-
-    __slots__ = ("count", "value")
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.value = 0.0
-
-    def add(self, value: float) -> None:
-        """Count one value."""
-        self.count += 1
-        self.value += max(_WEIGHT, 1.0 / self.count) * (value - self.value)
-
-
 class StepMeter:
     """Gathers step reports. Written by the engine's thread; its readers may be on any."""
 
     def __init__(self, token_budget: int) -> None:
         size = _bucket(token_budget) + 1
-        self._rows = [MovingAverage() for _ in range(size)]
-        self._milliseconds = [MovingAverage() for _ in range(size)]
-        self._batch_sequences = MovingAverage()
-        self._batch_rows = MovingAverage()
+        self._rows = [MovingAverage(_WEIGHT) for _ in range(size)]
+        self._milliseconds = [MovingAverage(_WEIGHT) for _ in range(size)]
+        self._batch_sequences = MovingAverage(_WEIGHT)
+        self._batch_rows = MovingAverage(_WEIGHT)
         self.steps = 0
         self.rows = 0
         self.sequence_steps = 0

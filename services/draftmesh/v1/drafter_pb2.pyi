@@ -327,9 +327,11 @@ class Block(_message.Message):
     commit_seq: _builtins.int
     """The newest commit that the drafter had applied when it drew this."""
     paused: _builtins.bool
-    """No more text follows before the next commit."""
+    """No more text follows before the next commit; of a branch: nor would it, if this were the draft."""
     branch: _builtins.bool
-    """The text parts from the draft at start: it is of use if the target does so too, and no part of the draft until then."""
+    """The text parts from the draft at start, or goes on where it has paused: it is of use if the target does so too, and
+    no part of the draft until then.
+    """
     @_builtins.property
     def start(self) -> _common_pb2.TextPrefix:
         """The generated text before the block, as the drafter believes it."""

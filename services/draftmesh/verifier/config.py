@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from draftmesh.core.errors import ConfigError
 from draftmesh.core.ranges import require_at_least, require_not_negative, require_positive
+from draftmesh.core.verify import MIN_WAITING_ROUNDS
 from draftmesh.engine.config import EngineConfig
 
 
@@ -31,8 +32,9 @@ class VerifierConfig:
     open_timeout_s: float = 10.0
     """A stream that says nothing for so long after it was opened is refused."""
 
-    max_waiting_rounds: int = 8
-    """Rounds of one session that may wait for those before them, at most."""
+    max_waiting_rounds: int = MIN_WAITING_ROUNDS
+    """Rounds of one session that may wait for those before them, at most; no fewer than 8, which coordinators count
+    on."""
 
     kept_rounds: int = 8
     """Answered rounds of a session whose verdicts can be asked for again."""
@@ -55,7 +57,8 @@ class VerifierConfig:
     def validate(self) -> None:
         """Raise :class:`ConfigError`, naming the field, if a value is outside its range."""
         self.engine.validate()
-        require_at_least(1, self, "max_sessions", "max_draft_tokens", "max_waiting_rounds")
+        require_at_least(1, self, "max_sessions", "max_draft_tokens")
+        require_at_least(MIN_WAITING_ROUNDS, self, "max_waiting_rounds")
         require_at_least(1, self, "kept_rounds", "retry_after_ms")
         require_not_negative(self, "flush_interval_ms", "drain_grace_s")
         require_positive(self, "watch_interval_s", "open_timeout_s")

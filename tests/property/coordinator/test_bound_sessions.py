@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from draftmesh.coordinator.drafting.stage import FeedConfig
+from draftmesh.coordinator.loop.config import GenerationConfig
 from draftmesh.coordinator.loop.failover import FailoverConfig
-from draftmesh.coordinator.loop.generation import GenerationConfig
 from draftmesh.core.draft import Block, Evaluated
 from draftmesh.core.errors import ExhaustedError, UnavailableError
 from draftmesh.core.evidence import PsiEvidence

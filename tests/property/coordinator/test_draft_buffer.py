@@ -57,28 +57,30 @@ def test_what_is_kept_is_what_continues(steps: list[tuple[bool, int, list[Item]]
 def test_a_branch_is_the_draft_where_the_target_takes_it(
     committed: list[Item], draft: list[Item], branches: list[tuple[int, list[Item]]], settled: list[Item]
 ) -> None:
-    """What is left of it goes on; the first that fits counts; without one nothing is kept."""
+    """What is left of it goes on; the first that fits counts; without one nothing is kept but a draft that agrees.
+
+    A branch that begins at such a draft's end continues it.
+    """
     buffer = DraftBuffer(DraftLimits(max_ahead_tokens=1000))
     buffer.settle(committed)
     buffer.offer(Block(0, TextPrefix().extend(committed), tuple(draft)))
     known, said = symbols(draft), symbols(settled)
-    futures = [known]
+    futures: list[tuple[int, list[Item]]] = []
     for position, items in branches:
         before = known[:position]
         start = TextPrefix().extend([*committed, *before])
         assert buffer.offer(Block(0, start, tuple(items), is_branch=True)) is (items_length(items) > 0)
-        futures += [before + symbols(items)] if items_length(items) else []
+        futures += [(len(before), before + symbols(items))] if items_length(items) else []
     shared = min(len(known), len(said))
     agrees = buffer.settle(settled)
     assert agrees is (known[:shared] == said[:shared])
-    fitting = futures[:1] if agrees else [text for text in futures[1:] if text[: len(said)] == said and text != said]
-    parted = [text for text in fitting if agrees or _parts(known, text, said)]
-    expected = parted[0][len(said) :] if parted else []
-    assert buffer.draft == join_items(expected)
-    assert buffer.is_guess is (not agrees and bool(expected))
+    end = max(len(known), len(said)) if agrees else len(said)
+    fitting = [
+        text
+        for start, text in futures
+        if text[: len(said)] == said and len(text) > end and (not agrees or max(start, len(said)) == end)
+    ]
+    followed = fitting[0][end:] if fitting else []
+    assert buffer.draft == join_items([*(known[len(said) :] if agrees else []), *followed])
+    assert buffer.is_guess is bool(followed)
     assert buffer.committed == TextPrefix().extend([*committed, *settled])
-
-
-def _parts(known: list[Item], text: list[Item], said: list[Item]) -> bool:
-    """Whether a branch's text is what was said beyond where it begins."""
-    return text[: len(said)] == said and known[: len(said)] != said

@@ -36,6 +36,7 @@ from tests.helpers.generation_bench import (
     text_of,
     tiny_tokenizer,
 )
+from tests.helpers.peers.far import FarDrafter, FarVerifier
 from tests.helpers.peers.text_drafters import FakeDrafter, FloodingDrafter, LyingDrafter, MalformedDrafter
 from tests.helpers.peers.wire import Faults
 from tests.helpers.real_rounds_verifier import NoisyTarget, RealRoundsVerifier
@@ -60,6 +61,9 @@ class Scene:
     flush_interval_ms: float
     load: LoadReport
     """What verifiers tell of."""
+
+    rtt_ms: float
+    """There and back, to verifiers and drafters alike."""
 
     seed: int
 
@@ -135,6 +139,7 @@ def scene_of(random: Random) -> Scene:
         step_ms=random.choice([5.0, 60.0, 200.0]),
         flush_interval_ms=random.choice([0.0, 50.0, 300.0]),
         load=random.choice([IDLE, CROWDED]),
+        rtt_ms=random.choice([0.0, 0.0, 20.0, 100.0]),
         seed=random.getrandbits(32),
     )
     text = said_alone(scene).text
@@ -152,6 +157,7 @@ def drafters_of(random: Random, truth: bytes) -> list[FakeDrafter]:
             truth + b"and more",
             accuracy=random.choice([1.0, 1.0, 0.9, 0.5, 0.0]),
             token_ms=random.choice([0.5, 5.0, 30.0]),
+            branches=random.choice([0, 6]),
             faults=Faults(lifetimes=[random.choice([None, None, 3, 20]) for _ in range(3)]),
             seed=random.getrandbits(32),
         )
@@ -177,13 +183,15 @@ async def generate(
     drain_after_s: float | None = None,
 ) -> Recorder:
     """Run a session to its end; ``drain_after_s`` drains the verifier that has the session by then."""
-    seats, output = seats_of(*verifiers, load=scene.load), Recorder()
+    seats = seats_of(*(FarVerifier(verifier, scene.rtt_ms) for verifier in verifiers), load=scene.load)
+    output = Recorder()
     job = job_of(scene.stop, method=method, draft_tokens=scene.draft_tokens)
     job = dataclasses.replace(job, sampling=scene.sampling)
-    generation = make_generation(job, seats, seats_of(*drafters) if drafters else None, output)
+    far = [FarDrafter(drafter, scene.rtt_ms) for drafter in drafters]
+    generation = make_generation(job, seats, seats_of(*far) if far else None, output)
 
     def drain() -> None:
-        seats.seats[-1].peer.drain()
+        seats.seats[-1].peer.near.drain()
         seats.seats[-1].retiring.set()
 
     async with AsyncExitStack() as serving, asyncio.timeout(TIME_LIMIT_S):

@@ -7,8 +7,8 @@ from dataclasses import replace
 from draftmesh.bench.pair_specs import PairSpecs
 from draftmesh.bench.subject import Pair
 from draftmesh.coordinator.config import CoordinatorConfig
+from draftmesh.coordinator.loop.config import GenerationConfig
 from draftmesh.coordinator.loop.draft_length import DraftLengthConfig
-from draftmesh.coordinator.loop.generation import GenerationConfig
 from draftmesh.coordinator.loop.pace import PaceConfig
 from draftmesh.coordinator.replicas import ReplicaKind, ReplicaSpec
 from draftmesh.demo.models import DRAFTER_SENTENCEPIECE, TARGET, demo_model_path

@@ -12,8 +12,9 @@ import draftmesh.coordinator.config
 from draftmesh.coordinator.admission import AdmissionConfig
 from draftmesh.coordinator.config import CoordinatorConfig
 from draftmesh.coordinator.drafting.stage import FeedConfig
+from draftmesh.coordinator.loop.config import GenerationConfig
 from draftmesh.coordinator.loop.failover import FailoverConfig
-from draftmesh.coordinator.loop.generation import GenerationConfig
+from draftmesh.coordinator.loop.pace import PaceConfig
 from draftmesh.coordinator.loop.silence import SilenceConfig
 from draftmesh.coordinator.methods.choice import MethodChoiceConfig
 from draftmesh.coordinator.openings import ProposalConfig
@@ -47,6 +48,9 @@ def test_a_sound_configuration_passes() -> None:
         ({"routing": RoutingConfig(rates=RatesConfig(forgetting=0.0))}, "forgetting"),
         ({"routing": RoutingConfig(moving=MovingConfig(check_ms=0.0))}, "check_ms"),
         ({"routing": RoutingConfig(moving=MovingConfig(margin=-0.1))}, "margin"),
+        ({"generation": GenerationConfig(rounds_ahead=-1)}, "rounds_ahead"),
+        ({"generation": GenerationConfig(rounds_ahead=9)}, "rounds_ahead must not be above 8"),
+        ({"generation": GenerationConfig(pace=PaceConfig(free_step_share=0.0))}, "free_step_share"),
         ({"generation": GenerationConfig(proposals=ProposalConfig(support=0))}, "support"),
         ({"generation": GenerationConfig(feed=FeedConfig(bond_patience_ms=0.0))}, "bond_patience_ms"),
         ({"generation": GenerationConfig(failover=FailoverConfig(silence=SilenceConfig(steps=0.0)))}, "silence.steps"),

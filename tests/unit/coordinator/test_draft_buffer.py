@@ -18,9 +18,9 @@ def block(before: tuple[Item, ...], *items: Item, seq: int = 0, paused: bool = F
     return Block(seq, TextPrefix().extend(before), items, paused)
 
 
-def branch(before: tuple[Item, ...], *items: Item, seq: int = 1) -> Block:
+def branch(before: tuple[Item, ...], *items: Item, seq: int = 1, paused: bool = False) -> Block:
     """A branch that parts from the draft after ``before``."""
-    return Block(seq, TextPrefix().extend(before), items, is_branch=True)
+    return Block(seq, TextPrefix().extend(before), items, paused, is_branch=True)
 
 
 @pytest.fixture
@@ -102,6 +102,33 @@ def test_a_branch_that_is_used_up_says_nothing(buffer: DraftBuffer) -> None:
     assert (buffer.draft, buffer.is_guess) == ((b"s",), True)
 
 
+def test_a_draft_that_is_said_to_its_end_goes_on_with_the_branch_there(buffer: DraftBuffer) -> None:
+    """As a guess, whatever is said beyond the end, if the branch says it too."""
+    buffer.offer(block((b"the ",), b"cat", seq=1, paused=True))
+    buffer.offer(branch((b"the cat",), b" sat", b" down"))
+    assert buffer.settle((b"c",))
+    assert (buffer.draft, buffer.is_guess) == ((b"at sat down",), True)
+    assert buffer.settle((b"at sat",))
+    assert (buffer.draft, buffer.is_guess) == ((b" down",), True)
+
+
+@pytest.mark.parametrize("said", [b"cat", b"cat sa"])
+def test_a_branch_at_the_end_that_comes_late_goes_on_too(buffer: DraftBuffer, said: bytes) -> None:
+    """The pause before it is over, once something has been committed; until then it is a branch."""
+    buffer.offer(block((b"the ",), b"cat", seq=1, paused=True))
+    buffer.settle((said,))
+    buffer.note_commit(2)
+    assert buffer.offer(branch((b"the cat",), b" sat", b" down"))
+    assert (buffer.draft, buffer.is_guess) == ((b"the cat sat down"[4 + len(said) :],), True)
+
+
+def test_a_pause_holds_until_something_is_committed(buffer: DraftBuffer) -> None:
+    """The branch at its end is none of the draft."""
+    buffer.offer(block((b"the ",), b"cat", seq=1, paused=True))
+    buffer.offer(branch((b"the cat",), b" sat"))
+    assert (buffer.draft, buffer.ended) == ((b"cat",), True)
+
+
 def test_a_branch_lives_on_while_the_target_is_on_it(buffer: DraftBuffer) -> None:
     """What is committed may be the beginning of the draft and of a branch."""
     buffer.offer(block((b"the ",), b"foxes jump", seq=1))
@@ -109,6 +136,16 @@ def test_a_branch_lives_on_while_the_target_is_on_it(buffer: DraftBuffer) -> Non
     assert buffer.settle((b"fox",))
     assert not buffer.settle((b" jumps",))
     assert (buffer.draft, buffer.is_guess) == ((b" over",), True)
+
+
+def test_a_branch_is_text_after_what_is_committed(buffer: DraftBuffer) -> None:
+    """With what the draft says before it; one that the target has passed by is none any more."""
+    buffer.offer(block((b"the ",), b"cat sat", seq=1))
+    buffer.offer(branch((b"the c",), b"ow"))
+    buffer.offer(branch((b"the cat ",), b"ran", Role.EOS))
+    assert [text for text, _ in buffer.branches] == [(b"cow",), (b"cat ran", Role.EOS)]
+    buffer.settle((b"ca",))
+    assert buffer.branches == (((b"t ran", Role.EOS), False),)
 
 
 def test_a_branch_without_text_is_nothing(buffer: DraftBuffer) -> None:
@@ -132,6 +169,17 @@ def test_a_branch_of_what_is_past_is_wasted(buffer: DraftBuffer) -> None:
     """It comes too late."""
     assert not buffer.offer(branch((b"th",), b"is"))
     assert buffer.take_wasted_bytes() == 2
+
+
+def test_a_branch_that_pauses_ends_the_draft_that_it_becomes(buffer: DraftBuffer) -> None:
+    """Nothing more is waited for, until the drafter itself says more."""
+    buffer.offer(block((b"the ",), b"cat sat", seq=1))
+    buffer.offer(branch((b"the c",), b"ow", b" ran off", paused=True))
+    buffer.settle((b"cow",))
+    buffer.note_commit(2)
+    assert (buffer.draft, buffer.ended) == ((b" ran off",), True)
+    buffer.offer(block((b"the cow",), b" ran off again", seq=2))
+    assert (buffer.draft, buffer.ended) == ((b" ran off again",), False)
 
 
 @pytest.mark.parametrize("is_told", [False, True])

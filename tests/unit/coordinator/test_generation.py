@@ -17,7 +17,8 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from draftmesh.coordinator.loop.generation import Generation, GenerationConfig, Instruments, Job
+from draftmesh.coordinator.loop.config import GenerationConfig
+from draftmesh.coordinator.loop.generation import Generation, Instruments, Job
 from draftmesh.coordinator.loop.pace import PaceConfig
 from draftmesh.coordinator.loop.transcript import Advance
 from draftmesh.core.draft import Block
@@ -273,8 +274,8 @@ class Watching(Recorder):
         await super().advance(advance, ledger)
 
 
-@pytest.mark.parametrize(("rounds_ahead", "sent"), [(False, 2), (True, 3)])
-def test_the_next_round_goes_out_before_the_text(rounds_ahead: bool, sent: int) -> None:
+@pytest.mark.parametrize(("rounds_ahead", "sent"), [(0, 2), (1, 3)])
+def test_the_next_round_goes_out_before_the_text(rounds_ahead: int, sent: int) -> None:
     """When a verdict finds a draft ready, the next round is with the verifier before anybody sees the text.
 
     With a draft that reaches beyond that, so is the one after it: before the verdict on the one that it follows.
@@ -313,7 +314,7 @@ def test_the_drafter_hears_of_a_commit_before_anybody_sees_the_text() -> None:
 def test_a_wrong_guess_costs_nothing() -> None:
     """Rounds that were sent ahead on tokens that the target did not say are refused, and the text is the target's."""
     outputs = []
-    for sent_ahead in (True, False):
+    for sent_ahead in (1, 0):
         output, peer = Recorder(), verifier()
         config = GenerationConfig(rounds_ahead=sent_ahead)
         run_job(job_of(STOP, draft_tokens=2), drafter(accuracy=0.9, token_ms=0.5), output, peer, config=config)

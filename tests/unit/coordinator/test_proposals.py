@@ -8,12 +8,14 @@ from typing import cast
 
 import pytest
 
-from draftmesh.coordinator.drafting.drafts import Draft, KnownDraft
+from draftmesh.coordinator.drafting.drafts import BranchDraft, Draft, KnownDraft
 from draftmesh.coordinator.drafting.feed import DraftFeed
 from draftmesh.coordinator.loop.draft_length import DraftLength, DraftLengthConfig
 from draftmesh.coordinator.loop.pace import Pace, PaceConfig
 from draftmesh.coordinator.loop.proposals import Proposals, VerifierState
 from draftmesh.core.sampling import Method
+from draftmesh.core.text import TokenPrefix
+from draftmesh.core.verify import RoundStatus, RoundTimings, Verdict, VerifyRound
 from tests.helpers.clocks import HandClock
 
 WANTED = 4
@@ -27,7 +29,10 @@ class FeedStandIn:
 
     ids: tuple[int, ...]
     ended: bool
-    is_shaped: bool
+    is_shaped: bool = False
+    due_ms: float = 0.0
+    answer_ms: float = 0.0
+    branching: tuple[tuple[int, ...], ...] = ()
     bond = None
     drafter = object()
 
@@ -35,17 +40,26 @@ class FeedStandIn:
         """All of it."""
         return KnownDraft(Draft(self.ids))
 
+    def branches(self) -> list[BranchDraft]:
+        """Where it may part; those that begin with 8 are whole."""
+        return [BranchDraft(Draft(ids), is_whole=ids[0] == 8) for ids in self.branching]
+
 
 def decided(
     method: Method, state: VerifierState, *, tokens: int, ended: bool, is_shaped: bool = True, after_s: float = 0.0
 ) -> int:
     """Tokens of the draft that goes out so long after the last commit."""
     clock = HandClock()
-    length = DraftLength(DraftLengthConfig(), method, draft_tokens=WANTED, random=Random(1))
-    feed = cast("DraftFeed", FeedStandIn(tuple(range(tokens)), ended, is_shaped))
-    proposals = Proposals(feed, Pace(PaceConfig(), started_s=clock.monotonic()), length, clock=clock)
+    proposals = proposals_of(FeedStandIn(tuple(range(tokens)), ended, is_shaped), clock, method)
     clock.now_s += after_s
     return len(proposals.decide(state).draft.ids)
+
+
+def proposals_of(feed: FeedStandIn, clock: HandClock, method: Method = Method.EXACT) -> Proposals:
+    """Of a session that has just committed something; a step of its target takes 60 ms."""
+    length = DraftLength(DraftLengthConfig(), method, draft_tokens=WANTED, random=Random(1))
+    pace = Pace(PaceConfig(initial_step_ms=60.0), started_s=clock.monotonic())
+    return Proposals(cast("DraftFeed", feed), pace, length, 16, clock=clock)
 
 
 @pytest.mark.parametrize("after_s", [0.0, 10.0])
@@ -75,3 +89,63 @@ def test_nobody_waits_for_tokens_that_cannot_be_sent() -> None:
     few = VerifierState(is_idle=True, limit_tokens=2)
     assert decided(Method.EXACT, few, tokens=2, ended=False) == 2
     assert decided(Method.EXACT, few, tokens=1, ended=False) == 0
+
+
+@pytest.mark.parametrize(("due_ms", "steps"), [(30.0, 0), (40.0, 1), (90.0, 1), (100.0, 2), (1000.0, 17)])
+def test_the_target_takes_the_steps_that_there_is_time_for_before_a_draft_comes(due_ms: float, steps: int) -> None:
+    """A draft that is near is waited for."""
+    proposals = proposals_of(FeedStandIn((), ended=False, due_ms=due_ms), HandClock())
+    decision = proposals.decide(WAITS)
+    assert (decision.free_run, decision.run_tokens, decision.starved) == (steps > 0, steps or None, False)
+    assert not proposals.decide(GOES_ON).free_run
+
+
+def test_what_is_there_of_a_draft_is_sent_rather_than_nothing() -> None:
+    """If the rest of it is so far that the target would take steps meanwhile."""
+    proposals = proposals_of(FeedStandIn((1, 2), ended=False, due_ms=100.0), HandClock())
+    assert proposals.decide(WAITS).draft.ids == (1, 2)
+
+
+def heard_from(proposals: Proposals, clock: HandClock, link_ms: float) -> Proposals:
+    """A verifier has answered over such a link, after a step of 60 ms."""
+    proposals.asked(VerifyRound(1, TokenPrefix(), (1,)))
+    clock.now_s += (60.0 + link_ms) / 1e3
+    timings = RoundTimings(compute_ms=60.0)
+    proposals.heard(Verdict(1, RoundStatus.DONE, TokenPrefix(), 0, (5,), timings=timings))
+    return proposals
+
+
+ALONG = ((0, 1, 2), (3, 4, 5, 6))
+"""What follows if all of the draft is accepted: what the target says, and what it is sent then."""
+
+
+@pytest.mark.parametrize(("link_ms", "ways"), [(2.0, [ALONG]), (20.0, [ALONG, ((0, 7), (4, 4, 4, 4)), ((8,), (3, 3))])])
+def test_a_verifier_that_is_far_is_sent_drafts_for_what_it_may_say(
+    link_ms: float, ways: list[tuple[tuple[int, ...], tuple[int, ...]]]
+) -> None:
+    """One that is near, for the case that it accepts all; another one for the same outcome is not sent."""
+    clock = HandClock()
+    branching = ((0, 7, 4, 4, 4, 4, 4), (8, 3, 3), (0, 4, 3, 3, 3), (0, 1, 2, 9, 9, 9, 9), (9,))
+    feed = FeedStandIn((0, 1, 2, 3, 4, 5, 6), ended=False, branching=branching)
+    proposals = heard_from(proposals_of(feed, clock), clock, link_ms)
+    guesses = proposals.decide_ahead((0, 1), 16, is_first=True)
+    assert [(one.expected_ids, one.draft.ids) for one in guesses] == ways
+    assert bool(proposals.decide_ahead((0, 1), 16, is_first=False)) == (len(ways) > 1)
+
+
+@pytest.mark.parametrize(
+    ("method", "link_ms", "tokens"),
+    [
+        (Method.EXACT, 2.0, 0),
+        (Method.EXACT, 20.0, 0),
+        (Method.EXACT, 60.0, 1),
+        (Method.TLI, 60.0, 0),
+    ],
+)
+def test_a_verifier_that_is_far_goes_on_until_the_next_draft_can_come(
+    method: Method, link_ms: float, tokens: int
+) -> None:
+    """Unless a draft that finds it going on would have to wait."""
+    clock = HandClock()
+    feed = FeedStandIn((), ended=False, answer_ms=10.0)
+    assert heard_from(proposals_of(feed, clock, method), clock, link_ms).run_on_tokens(99) == tokens

@@ -125,22 +125,62 @@ def test_a_round_sent_ahead_is_judged_when_its_guess_comes_true() -> None:
     """Until then the verifier is at the one before it."""
     book = judging()
     first = book.judged(START)
-    assert (first and first.round, book.is_alone) == (1, False)
+    assert (first and first.round, [request.round for request in book.ahead(START) or ()]) == (1, [2])
     book.match(done(1, START, 5, 6, 7, accepted=2), START)
     second = book.judged(after(5, 6, 7))
-    assert (second and second.round, book.is_alone) == (2, True)
+    assert (second and second.round, book.ahead(after(5, 6, 7))) == (2, ())
 
 
 @pytest.mark.parametrize("verdict", [done(1, START, 5, 6, 9, accepted=2), done(1, START, 5, 9, accepted=1)])
-def test_a_round_sent_ahead_on_a_wrong_guess_only_waits_to_be_stale(verdict: Verdict) -> None:
-    """Nothing is judged then, so the next draft can go out; the refusal, when it comes, refuses nothing else."""
+def test_a_round_sent_ahead_on_a_wrong_guess_is_moot(verdict: Verdict) -> None:
+    """Nothing is judged then and the verifier has nothing to do; the refusal, when it comes, says nothing more."""
     book = judging()
     book.match(verdict, START)
     committed = after(*verdict.tokens)
-    assert (book.judged(committed), book.is_idle) == (None, False)
+    assert (book.judged(committed), book.is_idle, book.unanswered) == (None, True, 1)
+    book.ask(VerifyRound(3, committed, (1,)))
     answer = book.match(stale(2, committed), committed)
     assert answer is not None
-    assert (answer.is_stale, book.refuses_at(committed), book.is_idle) == (True, False, True)
+    assert (answer.is_stale, answer.is_moot, book.refuses_at(committed)) == (True, True, False)
+    assert (book.is_idle, book.unanswered, book.match(stale(2, committed), committed)) == (False, 1, None)
+
+
+def test_of_rounds_sent_ahead_one_is_judged_next() -> None:
+    """The others are moot."""
+    book = judging()
+    book.ask(VerifyRound(3, after(9), (8,)))
+    book.ask(VerifyRound(4, after(5, 9), (8,)))
+    assert [request.round for request in book.ahead(START) or ()] == [2, 3, 4]
+    book.match(done(1, START, 5, 9, accepted=1), START)
+    judged = book.judged(after(5, 9))
+    assert (judged and judged.round, book.ahead(after(5, 9)), book.unanswered) == (4, (), 3)
+
+
+def test_nothing_is_sent_ahead_on_a_draft_that_another_round_may_overtake() -> None:
+    """A free run that it interrupts may have gone another way already."""
+    book = RoundBook()
+    book.ask(VerifyRound(1, START, free_run=8))
+    book.ask(VerifyRound(2, START, (5, 6)))
+    assert book.ahead(START) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "is_moot"), [((5,), False), ((5, 6), False), ((9,), True), ((5, 9), True), ((5, 6, 7), True)]
+)
+def test_a_draft_that_a_free_run_has_passed_is_moot(book: RoundBook, said: tuple[int, ...], is_moot: bool) -> None:
+    """It will not be judged, so the next one can go out; else what it says beyond the run will be."""
+    book.ask(VerifyRound(2, START, (5, 6, 7)))
+    book.match(done(1, START, *said, final=False), START)
+    assert (book.judged(after(*said)) is None) == is_moot
+    assert (book.is_idle, book.unanswered) == (False, 2)
+
+
+def test_a_verifier_that_computes_a_moot_round_is_left() -> None:
+    """It speaks of other tokens than this side."""
+    book = judging()
+    book.match(done(1, START, 9), START)
+    with pytest.raises(UnavailableError, match="round 2"):
+        book.match(done(2, after(9), 8), after(9))
 
 
 def test_what_a_free_run_took_of_a_draft_was_not_judged(book: RoundBook) -> None:

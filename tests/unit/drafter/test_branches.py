@@ -139,8 +139,38 @@ def test_a_branch_stops_where_it_is_unsure() -> None:
     whole, short = (
         branches_of(staged(DraftExtent(3, least, branches=2, branch_tokens=6), law=noisy)) for least in (0.0, 1.0)
     )
-    assert [len(block.items) for block in whole] == [6, 6]
-    assert [len(block.items) for block in short] == [2] * len(short) != []
+    assert [(len(block.items), block.paused) for block in whole] == [(6, False), (6, False)]
+    assert [(len(block.items), block.paused) for block in short] == [(2, True)] * len(short) != []
+
+
+def test_a_draft_that_pauses_goes_on_in_a_branch() -> None:
+    """The target may say all of it; the branch begins where it ends, and becomes the draft when that is said."""
+    extent = DraftExtent(8, 0.7, branches=1, branch_tokens=4)
+    stage = staged(extent)
+    draft = [item for block in stage.outlet.blocks if not block.is_branch for item in block.items]
+    (branch,) = branches_of(stage)
+    assert branch.start == TextPrefix().extend(draft)
+    said = b"".join(item for item in (*draft, *branch.items) if isinstance(item, bytes))
+    assert FIRST[len(CONTEXT) :].startswith(said)
+    sent = len(stage.outlet.blocks)
+    stage.session.commit(Commit(1, 0, (*draft, branch.items[0]), extent))
+    assert stage.outlet.blocks[sent].items == branch.items[1:]
+
+
+def test_an_ended_draft_does_not_go_on() -> None:
+    """Nothing follows the end of the text."""
+    extent = DraftExtent(30, 0.5, branches=1, branch_tokens=4)
+    stage = staged(extent, law=lambda seen: torn(seen) if TOKENIZER.decode_bytes(seen) == CONTEXT else ended())
+    draft = [item for block in stage.outlet.blocks if not block.is_branch for item in block.items]
+    assert draft[-1] is Role.EOS
+    assert all(block.start == TextPrefix() for block in branches_of(stage))
+
+
+def ended() -> Tensor:
+    """The law of a text that is over."""
+    logits = torch.full((len(VOCABULARY),), -20.0)
+    logits[EOS] = 10.0
+    return logits
 
 
 def test_sequences_are_given_back_when_no_branch_is_wanted() -> None:

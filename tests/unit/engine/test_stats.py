@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from draftmesh.core.endpoint import CostPoint, LoadReport
-from draftmesh.engine.stats import EngineStats, MovingAverage, StepMeter, StepReport
+from draftmesh.core.moving_average import MovingAverage
+from draftmesh.engine.stats import EngineStats, StepMeter, StepReport
 
 
 def test_the_first_values_are_averaged_plainly() -> None:
     """No start value lingers."""
-    average = MovingAverage()
+    average = MovingAverage(0.05)
     for value in (1.0, 2.0, 6.0):
         average.add(value)
     assert average.value == pytest.approx(3.0)
@@ -18,7 +19,7 @@ def test_the_first_values_are_averaged_plainly() -> None:
 
 def test_new_values_prevail_in_the_end() -> None:
     """The average follows a change."""
-    average = MovingAverage()
+    average = MovingAverage(0.05)
     for value in [1.0] * 100 + [5.0] * 200:
         average.add(value)
     assert average.value == pytest.approx(5.0, abs=0.01)

@@ -18,5 +18,5 @@ def without_overlap(config: CoordinatorConfig) -> CoordinatorConfig:
     feed = replace(generation.feed, max_ahead_tokens=config.draft_tokens)
     # Nothing is wanted beyond the draft that is waited for.
     length = replace(generation.draft_length, least_use=1.0, branches=0)
-    alone = replace(generation, rounds_ahead=False, feed=feed, draft_length=length)
+    alone = replace(generation, rounds_ahead=0, feed=feed, draft_length=length)
     return replace(config, generation=alone)

@@ -98,4 +98,4 @@ def always_drafting(config: CoordinatorConfig) -> CoordinatorConfig:
     generation = config.generation
     pace = replace(generation.pace, min_wait_ms=_PATIENCE_MS, max_wait_ms=_PATIENCE_MS)
     length = replace(generation.draft_length, is_adaptive=False)
-    return replace(config, generation=replace(generation, rounds_ahead=False, pace=pace, draft_length=length))
+    return replace(config, generation=replace(generation, rounds_ahead=0, pace=pace, draft_length=length))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from draftmesh.coordinator.drafting.drafts import Draft, KnownDraft, check_ids
+from draftmesh.coordinator.drafting.drafts import BranchDraft, Draft, KnownDraft, check_ids
 from draftmesh.core.draft import Block
 from draftmesh.core.errors import MalformedBlockError
 from draftmesh.core.evidence import PsiEvidence
@@ -53,12 +53,17 @@ class BlockDrafts:
             return KnownDraft()
         return KnownDraft(Draft(tuple(self._ids), PsiEvidence(tuple(self._psi), self._missing)))
 
-    def settle(self, ids: Sequence[int], items: Sequence[Item]) -> None:
-        """The base's block has been judged; the next one begins after these tokens."""
+    def branches(self) -> Sequence[BranchDraft]:
+        """There are none."""
+        return ()
+
+    def settle(self, ids: Sequence[int], items: Sequence[Item]) -> bool:
+        """The base's block has been judged; the next one begins after these tokens, and none goes on."""
         del ids
         self._base = self._base.extend(items)
         self._awaits_commit = True
         self._begin_block()
+        return False
 
     def offer(self, block: Block) -> bool:
         """Keep what ``block`` adds, if it belongs to this base and what is known of its block."""

@@ -18,6 +18,9 @@ class Branch:
 
     atoms: tuple[Item, ...]
 
+    pauses: bool = False
+    """Whether the drafter would not go on with it, either, before another commit."""
+
     @property
     def length(self) -> int:
         """Bytes of it."""
@@ -58,6 +61,10 @@ class Branches:
         self._known.append(branch)
         return self._known.popleft().length if len(self._known) > self._limit else 0
 
+    def remove(self, branch: Branch) -> None:
+        """Forget one of them."""
+        self._known.remove(branch)
+
     def taken(self, settled: Sequence[Item], counts: Sequence[int | None]) -> Taken | None:
         """The first branch that goes on after ``settled``, which is not what the draft says; None if none does.
 
@@ -80,7 +87,7 @@ class Branches:
             if count is not None and count >= len(settled):
                 self._known.append(branch)
             elif rest := branch.after(settled, count):
-                self._known.append(Branch(committed, rest))
+                self._known.append(Branch(committed, rest, branch.pauses))
             else:
                 wasted += branch.length
         return wasted

@@ -4,9 +4,9 @@ A block is kept if and only if its start prefix (length and hash) lies on the te
 whatever commit its drafter had seen; the part of it that overlaps must say the same and is trimmed. So a Commit that
 agrees with the draft costs nothing that is in flight, and a block from before a disagreement can do no harm.
 
-Beside the draft there are *branches*: what the drafter has drawn for the case that the target parts from the draft. If
-the target takes one, the rest of it is the draft at once, as a guess: what the drafter says itself after the same text
-takes its place.
+Beside the draft there are *branches*: what the drafter has drawn for the case that the target parts from the draft, or
+says all of a draft that has paused. If the target takes one, the rest of it is the draft at once, as a guess: what the
+drafter says itself after the same text takes its place.
 
 The text is a chain of *atoms*: bytes and roles, or whole tokens where it matters how a text is cut into them. Prefixes
 of recent atoms are remembered, so that a block that starts in the past is judged too.
@@ -36,7 +36,7 @@ class DraftBuffer:
         self._branches = Branches(limits.max_branches)
         self._wasted_bytes = 0
         self._paused = False
-        self._is_guess = False
+        self._is_guess = self._guess_pauses = False
 
     @property
     def committed(self) -> TextPrefix:
@@ -47,6 +47,17 @@ class DraftBuffer:
     def draft(self) -> tuple[Item, ...]:
         """The text after the committed text, neighbouring bytes joined."""
         return join_items(self._trail.kept)
+
+    @property
+    def branches(self) -> tuple[tuple[tuple[Item, ...], bool], ...]:
+        """For each that may still be taken, the text after the committed text that takes it, and whether it pauses."""
+        kept, committed = self._trail.kept, self._trail.num_committed
+        starts = [(self._trail.find(branch.start), branch) for branch in self._branches.known]
+        return tuple(
+            (join_items((*kept[: start - committed], *branch.atoms)), branch.pauses)
+            for start, branch in starts
+            if start is not None and start >= committed
+        )
 
     @property
     def kept(self) -> int:
@@ -71,7 +82,8 @@ class DraftBuffer:
     @property
     def ended(self) -> bool:
         """Whether no more text will follow what is kept before the next commit."""
-        return self._paused or (not self.is_empty and self._trail.last in TERMINAL_ROLES)
+        pauses = self._paused or (self.is_guess and self._guess_pauses)
+        return pauses or (not self.is_empty and self._trail.last in TERMINAL_ROLES)
 
     def take_wasted_bytes(self) -> int:
         """Bytes of draft thrown away since the last call."""
@@ -105,6 +117,7 @@ class DraftBuffer:
         self._trail.num_committed += len(settled)
         if agrees:
             self._wasted_bytes += self._branches.advance(settled, counts, self.committed)
+            self._go_along()
         else:
             self._take_branch(settled, counts)
         self._paused = False  # the commit that follows lets the drafter go on
@@ -126,7 +139,8 @@ class DraftBuffer:
         if position is None or not self._trail.agrees(position, said):
             self._wasted_bytes += block.length
             return False
-        self._keep(said[len(self._trail) - position :])
+        self._keep(fresh := said[len(self._trail) - position :])
+        self._guess_pauses = self._guess_pauses and not fresh
         reaches_end = position + len(said) == len(self._trail)
         is_newest = block.commit_seq == self._flow.newest_commit
         # Of a guess the drafter may not say all: what it has not said by a pause it will not say.
@@ -146,21 +160,25 @@ class DraftBuffer:
 
     def _offer_branch(self, block: Block, position: int | None, said: Sequence[Item]) -> bool:
         """Keep a branch of what is kept; or go on with one that comes late."""
-        if position is not None and position < self._trail.num_committed and self._take_late(position, said):
+        if position is not None and position < self._trail.num_committed and self._take_late(block, position, said):
+            return True
+        if position == len(self._trail) and not self.ended and block.commit_seq < self._flow.newest_commit:
+            self._keep(said)
+            self._guess(pauses=block.paused)
             return True
         if position is None or position < self._trail.num_committed or not block.length:
             self._wasted_bytes += block.length
             return False
-        self._wasted_bytes += self._branches.add(Branch(block.start, tuple(said)))
+        self._wasted_bytes += self._branches.add(Branch(block.start, tuple(said), block.paused))
         return True
 
-    def _take_late(self, position: int, said: Sequence[Item]) -> bool:
+    def _take_late(self, block: Block, position: int, said: Sequence[Item]) -> bool:
         """Go on with a branch that the target has taken before it was here, where nothing else is kept."""
         fresh = said[len(self._trail) - position :]
         if not self.is_empty or not fresh or not self._trail.agrees(position, said):
             return False
         self._keep(fresh)
-        self._is_guess = True
+        self._guess(pauses=block.paused)
         return True
 
     def _parts_at(self, settled: Sequence[Item], position: int | None) -> int | None:
@@ -175,7 +193,19 @@ class DraftBuffer:
         if taken is not None:
             self._wasted_bytes -= taken.branch.length
             self._trail.extend(taken.rest)
-            self._is_guess = True
+            self._guess(pauses=taken.branch.pauses)
+
+    def _go_along(self) -> None:
+        """The draft goes on with a branch that begins where it ends: the pause there is over."""
+        starts = {self._trail.find(branch.start): branch for branch in reversed(self._branches.known)}
+        if (branch := starts.get(len(self._trail))) is not None:
+            self._branches.remove(branch)
+            self._trail.extend(branch.atoms)
+            self._guess(pauses=branch.pauses)
+
+    def _guess(self, *, pauses: bool) -> None:
+        """What is kept ends with what a branch says."""
+        self._is_guess, self._guess_pauses = True, pauses
 
     def _overrule(self, position: int, said: Sequence[Item]) -> None:
         """Drop what is guessed from where the drafter itself says something else."""

@@ -72,6 +72,17 @@ class KnownDraft:
         return Draft(self.draft.ids + self.weak_ids, self.draft.evidence)
 
 
+@dataclass(frozen=True, slots=True)
+class BranchDraft:
+    """What there would be to propose if the target were to take a branch of the draft."""
+
+    draft: Draft
+    """Its own draft, up to where it may part from the other one, and what follows."""
+
+    is_whole: bool
+    """Whether it will not get longer before something is committed."""
+
+
 class Drafts(Protocol):
     """Keeps what follows the committed text. Raises nothing but what is said."""
 
@@ -82,8 +93,15 @@ class Drafts(Protocol):
     def read(self, *, ended: bool) -> KnownDraft:
         """What there is to propose; ``ended``: nothing more will come, whoever is to blame."""
 
-    def settle(self, ids: Sequence[int], items: Sequence[Item]) -> None:
-        """The target has committed these tokens, which are this text, one item a token."""
+    def branches(self) -> Sequence[BranchDraft]:
+        """One for each branch that the target may take."""
+
+    def settle(self, ids: Sequence[int], items: Sequence[Item]) -> bool:
+        """The target has committed these tokens, which are this text, one item a token.
+
+        Returns:
+            Whether the drafter has said the same, as far as both go.
+        """
 
     def offer(self, block: Block) -> bool:
         """Keep what ``block`` adds; False if it is of no use.

@@ -15,9 +15,10 @@ from dataclasses import replace
 import structlog
 
 from draftmesh.coordinator.backoff import Backoff
+from draftmesh.coordinator.drafting.answering import AnswerTimes
 from draftmesh.coordinator.drafting.bond import Bond
 from draftmesh.coordinator.drafting.draft_streams import opened
-from draftmesh.coordinator.drafting.drafts import Drafts, KnownDraft
+from draftmesh.coordinator.drafting.drafts import BranchDraft, Drafts, KnownDraft
 from draftmesh.coordinator.drafting.pausing import PauseBook
 from draftmesh.coordinator.drafting.stage import FeedConfig, Stage
 from draftmesh.coordinator.instruments import Instruments
@@ -75,6 +76,7 @@ class DraftFeed:
         self._drafting = Switch(is_on=True)
         self._extent = DraftExtent()
         self._pauses = PauseBook(stage.items)
+        self._answers = AnswerTimes(instruments.clock)
 
     @property
     def drafter(self) -> Seat[Drafter] | None:
@@ -102,6 +104,16 @@ class DraftFeed:
         return self._seat is None or self._drafts.ended
 
     @property
+    def answer_ms(self) -> float:
+        """How long a drafter takes to go on after a commit; 0 until it is known."""
+        return self._answers.ms
+
+    @property
+    def due_ms(self) -> float:
+        """Until more can be expected of the drafter than it has sent; 0 if that is not known."""
+        return self._answers.due_ms if self._seat is not None else 0.0
+
+    @property
     def bond(self) -> Bond | None:
         """What binds the session to its drafter; None: nothing does."""
         return None
@@ -120,10 +132,15 @@ class DraftFeed:
         """What there is to propose."""
         return self._drafts.read(ended=self.ended)
 
+    def branches(self) -> Sequence[BranchDraft]:
+        """What there would be to propose for each branch that the target may take."""
+        return self._drafts.branches()
+
     def settle(self, ids: Sequence[int], items: Sequence[Item]) -> None:
         """The target has committed this; the drafter hears of it as soon as this task lets others run."""
-        self._drafts.settle(ids, items)
+        agrees = self._drafts.settle(ids, items)
         self._pauses.settle(items)
+        self._answers.settled(parts=not agrees)
         self._unsent.set()
 
     def ask(self, query: PsiQuery, base: TextPrefix, accepted: tuple[int, ...]) -> None:  # noqa: ARG002
@@ -221,6 +238,7 @@ class DraftFeed:
                 if self._is_too_late(opened_at):
                     return
                 self._pauses.restart(request.first_extent, drafter_pauses=stream.pauses_when_unsure)
+                self._answers.restart()
                 self._drafts.restart(request.max_ahead_tokens, is_behind=len(self._items) > opened_at)
                 with self._at_work(seat):
                     await race(self._send(stream, seat, opened_at), self._receive(stream), self._until_left(seat))
@@ -266,6 +284,7 @@ class DraftFeed:
                 self._tell(seat)
                 self._drafts.note_commit(commit_seq)
                 self._pauses.ask(commit_seq, self._extent)
+                self._answers.told(commit_seq)
                 await stream.send(Commit(commit_seq, offset, settled, self._extent))
                 num_sent += len(settled)
                 offset += items_length(settled)
@@ -289,8 +308,12 @@ class DraftFeed:
 
     def _take(self, message: Block | Evaluated) -> bool:
         """Take in what the drafter says; whether it was of use."""
-        if not isinstance(message, Block) or not self._drafts.offer(message):
+        if not isinstance(message, Block):
             return False
+        self._answers.heard(message.commit_seq)
+        if not self._drafts.offer(message):
+            return False
+        self._answers.used()
         self._pauses.take(message)
         return True
 

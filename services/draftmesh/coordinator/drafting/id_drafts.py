@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from draftmesh.coordinator.drafting.buffer import DraftBuffer
-from draftmesh.coordinator.drafting.drafts import Draft, KnownDraft, check_ids
+from draftmesh.coordinator.drafting.drafts import BranchDraft, Draft, KnownDraft, check_ids
 from draftmesh.coordinator.drafting.flow import DraftLimits
 from draftmesh.core.draft import Block
 from draftmesh.core.evidence import ProposalEvidence, SparseDistribution
@@ -58,8 +58,12 @@ class IdDrafts:
         evidence = ProposalEvidence(tuple(known)) if known else None
         return KnownDraft(Draft(tuple(token.id for token in self._tokens), evidence))
 
-    def settle(self, ids: Sequence[int], items: Sequence[Item]) -> None:
-        """The target has committed these tokens."""
+    def branches(self) -> Sequence[BranchDraft]:
+        """There are none."""
+        return ()
+
+    def settle(self, ids: Sequence[int], items: Sequence[Item]) -> bool:
+        """The target has committed these tokens; whether the draft says them too."""
         had_draft, agrees = bool(self._tokens), self._buffer.settle(items)
         if agrees:
             self._tokens = deque(islice(self._tokens, len(ids), None))
@@ -67,6 +71,7 @@ class IdDrafts:
             self._tokens.clear()
         if (had_draft and not agrees) or b"" in items:
             self._is_parted = True
+        return agrees
 
     def offer(self, block: Block) -> bool:
         """Keep the tokens that ``block`` adds, if those before them are the ones that are known."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from draftmesh.coordinator.drafting.buffer import DraftBuffer
-from draftmesh.coordinator.drafting.drafts import Draft, KnownDraft
+from draftmesh.coordinator.drafting.drafts import BranchDraft, Draft, KnownDraft
 from draftmesh.coordinator.drafting.flow import DraftLimits
 from draftmesh.coordinator.round_trace import RoundTrace
 from draftmesh.core.draft import Block
@@ -33,6 +33,7 @@ class TextDrafts:
         self._buffer = DraftBuffer(limits)
         self._translator = translator
         self._trace = trace
+        self._branches: dict[tuple[Item, ...], BranchDraft] = {}  # by their text after what is committed
 
     @property
     def ended(self) -> bool:
@@ -44,16 +45,21 @@ class TextDrafts:
         if self._buffer.is_empty:
             return KnownDraft()
         with self._trace.translating():
-            try:
-                translation = self._translator.translate(self._buffer.draft, ended=ended)
-            except InvalidTextError:  # the target cannot say this, so it will not
-                return KnownDraft()
+            translation = self._translate(self._buffer.draft, ended=ended)
         return KnownDraft(Draft(translation.ids), translation.weak_ids, is_guess=self._buffer.is_guess)
 
-    def settle(self, ids: Sequence[int], items: Sequence[Item]) -> None:
-        """The target has committed these tokens."""
+    def branches(self) -> Sequence[BranchDraft]:
+        """The text of each as target tokens, with the weak ones: it gets no longer."""
+        known, self._branches = self._branches, {}
+        for text, pauses in self._buffer.branches:
+            self._branches[text] = known[text] if text in known else BranchDraft(self._whole(text), pauses)
+        return tuple(self._branches.values())
+
+    def settle(self, ids: Sequence[int], items: Sequence[Item]) -> bool:
+        """The target has committed these tokens; whether the draft says them too."""
         self._translator.commit(ids)
-        self._buffer.settle(items)
+        self._branches.clear()
+        return self._buffer.settle(items)
 
     def offer(self, block: Block) -> bool:
         """Keep what ``block`` adds."""
@@ -71,3 +77,13 @@ class TextDrafts:
     def take_wasted_bytes(self) -> int:
         """Bytes of draft thrown away without being judged since the last call."""
         return self._buffer.take_wasted_bytes()
+
+    def _whole(self, text: Sequence[Item]) -> Draft:
+        translation = self._translate(text, ended=False)
+        return Draft(translation.ids + translation.weak_ids)
+
+    def _translate(self, text: Sequence[Item], *, ended: bool) -> Translation:
+        try:
+            return self._translator.translate(text, ended=ended)
+        except InvalidTextError:  # the target cannot say this, so it will not
+            return Translation(())

@@ -81,6 +81,9 @@ class Circumstances:
     draft_wait_ms: float = 0.0
     """How long a draft that is begun anew is waited for."""
 
+    link_ms: float = 0.0
+    """How long the way to the verifier and back takes."""
+
     pauses_when_unsure: bool = False
     """Whether that drafter heeds the least confidence of a draft."""
 
@@ -122,7 +125,7 @@ class DraftLength:
             config.branches if method is Method.EXACT else 0,
         )
         self._drafting = Circumstances(LoadReport())  # when a drafter was last at work
-        self.plan = DraftPlan(draft_tokens, draft_tokens, draft_tokens)
+        self.plan = DraftPlan(draft_tokens, draft_tokens, draft_tokens, draft_tokens)
         """What the next draft is to be."""
 
     @property
@@ -153,6 +156,11 @@ class DraftLength:
         if self._drafting.drafter is not None:
             self._admission.observe(len(answer.verdict.tokens), self.plan.speedup)
 
+    @property
+    def may_run_on(self) -> bool:
+        """Whether a draft that comes while the target goes on alone need not wait; see :meth:`waits_out`."""
+        return not self._method.judges_by_ratio
+
     def waits_out(self, *, is_idle: bool, is_shaped: bool) -> bool:
         """Whether a draft goes out when the wait for it is over, and not as soon as it is there.
 
@@ -179,7 +187,7 @@ class DraftLength:
         """A session that rests has no drafter, but will have one like its last."""
         if circumstances.drafter is not None:
             self._drafting = circumstances
-        return replace(self._drafting, verifier=circumstances.verifier)
+        return replace(self._drafting, verifier=circumstances.verifier, link_ms=circumstances.link_ms)
 
     def _choose(self, steps: CostCurve | None, now: Circumstances, *, is_idle: bool) -> None:
         if steps is None:
@@ -190,6 +198,7 @@ class DraftLength:
             self._acceptance.judged_tokens(now.pair),
             waiting=costs,
             draft_wait_ms=now.draft_wait_ms,
+            link_ms=now.link_ms,
         )
         planned = planned_by_confidence if self._heeds_confidence(now, is_idle=is_idle) else planned_by_acceptance
         self.plan = planned(self._most, known, self._ahead)

@@ -34,6 +34,10 @@ class DraftPlan:
     sufficient: int
     """Tokens that it pays to send when more of them would be a draft that is begun anew."""
 
+    sufficient_ahead: int
+    """Tokens that it pays to have at the verifier for what it may say, so that it need not wait for the way there and
+    back: no more than ``sufficient``."""
+
     extent: DraftExtent = DraftExtent()
     """What the drafter is told."""
 
@@ -61,6 +65,9 @@ class Expectations:
     draft_wait_ms: float = 0.0
     """How long a draft that is begun anew is waited for; it is as long as they usually are."""
 
+    link_ms: float = 0.0
+    """How long the way to the verifier and back takes."""
+
     @property
     def at_once(self) -> RoundCosts:
         """What they cost with drafts that are there already."""
@@ -74,6 +81,10 @@ class Expectations:
     def sufficient(self, usual: int) -> int:
         """See :attr:`DraftPlan.sufficient`; drafts have ``usual`` tokens."""
         return least_sufficient(usual, self.acceptance, self.waiting.step, self.draft_wait_ms)
+
+    def sufficient_ahead(self, usual: int) -> int:
+        """See :attr:`DraftPlan.sufficient_ahead`."""
+        return least_sufficient(usual, self.acceptance, self.waiting.step, self.draft_wait_ms + self.link_ms)
 
     def speedup(self, draft_tokens: int) -> float:
         """See :attr:`DraftPlan.speedup`."""
@@ -114,6 +125,7 @@ def planned_by_acceptance(most: int, now: Expectations, ahead: Ahead) -> DraftPl
         wanted,
         max(wanted, best_draft_length(most, now.acceptance, now.at_once)),
         now.sufficient(wanted),
+        now.sufficient_ahead(wanted),
         ahead.extent(ahead.tokens(wanted, now.acceptance, now.waiting.sessions), wanted, now.waiting.sessions),
         now.in_company,
         now.speedup(wanted),
@@ -126,7 +138,8 @@ def planned_by_confidence(most: int, now: Expectations, ahead: Ahead) -> DraftPl
     least = least_confidence(usual, most, now.acceptance, now.waiting)
     tokens = ahead.tokens(most, now.acceptance, now.waiting.sessions)
     extent = ahead.extent(tokens, usual, now.waiting.sessions, least)
-    return DraftPlan(most, most, now.sufficient(usual), extent, now.in_company, now.speedup(usual))
+    enough = now.sufficient(usual), now.sufficient_ahead(usual)
+    return DraftPlan(most, most, *enough, extent, now.in_company, now.speedup(usual))
 
 
 _UNSTABLE_TOKENS = 2

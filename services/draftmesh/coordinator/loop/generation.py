@@ -10,24 +10,26 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 
 from draftmesh.coordinator.drafting.assembly import make_feed
-from draftmesh.coordinator.drafting.stage import FeedConfig, Stage
+from draftmesh.coordinator.drafting.stage import Stage
 from draftmesh.coordinator.drafting.text_drafts import Translator
 from draftmesh.coordinator.instruments import Instruments
 from draftmesh.coordinator.loop.books import Books
+from draftmesh.coordinator.loop.config import GenerationConfig
 from draftmesh.coordinator.loop.delivery import Delivery, Output
-from draftmesh.coordinator.loop.draft_length import DraftLength, DraftLengthConfig
-from draftmesh.coordinator.loop.failover import Failover, FailoverConfig
-from draftmesh.coordinator.loop.pace import Pace, PaceConfig
+from draftmesh.coordinator.loop.draft_length import DraftLength
+from draftmesh.coordinator.loop.failover import Failover
+from draftmesh.coordinator.loop.pace import Pace
 from draftmesh.coordinator.loop.proposals import Decision, Proposals, VerifierState
 from draftmesh.coordinator.loop.psi_passing import pass_on
+from draftmesh.coordinator.loop.round_maker import RoundMaker
 from draftmesh.coordinator.loop.rounds import Answer, RoundBook
 from draftmesh.coordinator.loop.silence import Silence
 from draftmesh.coordinator.loop.transcript import Transcript
-from draftmesh.coordinator.openings import Job, ProposalConfig, draft_open, verify_open
+from draftmesh.coordinator.openings import Job, draft_open, verify_open
 from draftmesh.coordinator.pools.seats import Seat, SeatSource
 from draftmesh.coordinator.round_trace import RoundTrace
 from draftmesh.coordinator.tasks import Inbox, background
@@ -39,24 +41,7 @@ from draftmesh.core.protocols import Drafter, Verifier, VerifyStream, WholeVocab
 from draftmesh.core.verify import PsiQuery, Verdict, VerifyRound
 from draftmesh.decoding.draft_length import CostCurve
 
-__all__ = ["Generation", "GenerationConfig", "Instruments", "Job", "Output"]
-
-
-@dataclass(frozen=True, slots=True)
-class GenerationConfig:
-    """Numbers of the loop."""
-
-    rounds_ahead: bool = True
-    """Whether the next draft may be sent to the verifier while the one before it is being judged."""
-
-    free_run_tokens: int = 16
-    """Tokens that the target decodes alone before a session with a drafter looks again."""
-
-    pace: PaceConfig = field(default_factory=PaceConfig)
-    draft_length: DraftLengthConfig = field(default_factory=DraftLengthConfig)
-    feed: FeedConfig = field(default_factory=FeedConfig)
-    failover: FailoverConfig = field(default_factory=FailoverConfig)
-    proposals: ProposalConfig = field(default_factory=ProposalConfig)
+__all__ = ["Generation", "Instruments", "Job", "Output"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +92,8 @@ class Generation:
             instruments=instruments,
         )
         length = DraftLength(config.draft_length, job.method, draft_tokens=job.draft_tokens, random=random)
-        self._proposals = Proposals(self._feed, self._pace, length, clock=clock)
+        self._proposals = Proposals(self._feed, self._pace, length, config.free_run_tokens, clock=clock)
+        self._rounds = RoundMaker(self._transcript, self._proposals, max_tokens=job.stop.max_tokens)
         self._final_error: DraftmeshError | None = None
 
     @property
@@ -166,7 +152,7 @@ class Generation:
                 await self._deliver()
                 return
             decision = self._decide(now)
-            await self._ask(now, decision)
+            await self._act(now, decision)
             await asyncio.sleep(0)  # the drafter hears of what is settled before the text is persisted
             await self._deliver()
             if not self._transcript.finished:
@@ -178,6 +164,7 @@ class Generation:
             if isinstance(message, PsiQuery):
                 pass_on(message, now.rounds.judged(self._transcript.prefix), self._transcript, self._feed)
             else:
+                self._proposals.heard(message)
                 self._hear(now.rounds, message, now.seat)
         if now.rounds.is_idle or (self._feed is not None and self._feed.awaits_psi):
             now.silence.asked()  # it is not the verifier that is being waited for
@@ -192,6 +179,9 @@ class Generation:
         if answer.is_stale and self._feed is not None and self._feed.bond is not None and self._feed.bond.is_bound:
             raise UnavailableError(f"the verifier refuses round {verdict.round}, whose block must be judged")
         self._trace.heard(verdict)
+        if answer.is_moot:
+            self._record(answer.ledger(0, 0.0), seat)
+            return
         with self._trace.settling():
             committed_bytes = 0 if answer.is_stale else self._commit(answer, seat, is_idle=rounds.is_idle)
         verify_wait_ms = self._books.turn() if rounds.is_idle else 0.0
@@ -224,39 +214,31 @@ class Generation:
         return self._proposals.decide(state)
 
     def _decide_ahead(self, now: _Conversation, judged: VerifyRound) -> Decision:
-        """What to send while a draft is being judged: at most one more."""
-        if not self._config.rounds_ahead or not now.rounds.is_alone:
+        """What to send while a draft is being judged."""
+        committed = self._transcript.prefix
+        ahead, room_rounds = now.rounds.ahead(committed), self._config.rounds_ahead + 1 - now.rounds.unanswered
+        if ahead is None or room_rounds <= 0:
             return Decision()
-        pending_ids = judged.draft_ids[self._transcript.prefix.length - judged.base.length :]
+        pending_ids = judged.draft_ids[committed.length - judged.base.length :]
         room_tokens = self._remaining_tokens - len(pending_ids) - 2  # the bonus tokens of both
-        return self._proposals.decide_ahead(pending_ids, min(now.seat.limit_tokens, room_tokens))
+        guesses = self._proposals.decide_ahead(pending_ids, min(now.seat.limit_tokens, room_tokens), is_first=not ahead)
+        asked = {request.base for request in ahead}
+        fresh = tuple(one for one in guesses if committed.extend(one.expected_ids) not in asked)
+        return Decision(ahead=fresh[:room_rounds])
 
-    async def _ask(self, now: _Conversation, decision: Decision) -> None:
+    async def _act(self, now: _Conversation, decision: Decision) -> None:
         self._proposals.act(decision)
-        request = self._round_of(decision, now.rounds)
-        if request is not None:
+        for request in self._rounds.of(decision, now.rounds.next_round):
             waited_ms = self._books.turn() if now.rounds.is_idle else 0.0
             now.rounds.ask(request)
             now.silence.asked()
+            self._proposals.asked(request)
             with self._trace.asking(request, waited_ms):
                 await now.stream.send(request)
             self._record(Ledger(draft_wait_ms=waited_ms), now.seat)
         for reply in self._feed.take_replies() if self._feed is not None else ():
             now.silence.asked()
             await now.stream.send(reply)
-
-    def _round_of(self, decision: Decision, rounds: RoundBook) -> VerifyRound | None:
-        base, draft = self._transcript.prefix.extend(decision.expected_ids), decision.draft
-        if draft:
-            left_tokens = self._remaining_tokens - len(decision.expected_ids) - len(draft.ids) - 1
-            run_on = min(self._config.free_run_tokens, max(0, left_tokens)) if self._proposals.runs_on else 0
-            return VerifyRound(rounds.next_round, base, draft.ids, draft.evidence, run_on)
-        if not decision.free_run:
-            return None
-        limit_tokens = self._proposals.rest_tokens or self._config.free_run_tokens
-        if self._feed is None:
-            limit_tokens = self._remaining_tokens
-        return VerifyRound(rounds.next_round, base, free_run=min(limit_tokens, self._remaining_tokens))
 
     async def _until_something_changes(self, now: _Conversation, decision: Decision) -> None:
         waits_s = [] if decision.wait_s is None else [decision.wait_s]
@@ -282,7 +264,7 @@ class Generation:
 
     @property
     def _remaining_tokens(self) -> int:
-        return self._job.stop.max_tokens - len(self._transcript.ids)
+        return self._rounds.remaining_tokens
 
     @property
     def _gives_up_s(self) -> float | None:

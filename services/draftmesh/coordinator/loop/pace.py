@@ -10,12 +10,15 @@ pays; a free run started in its place would not: the draft would have to wait fo
   drafter last heard of a commit. Then what there is goes out, and if there is nothing, a free run starts.
 * A draft with g accepted tokens saves g steps, so a wait of more than g steps cannot pay: with drafts that are
   mostly wrong (moving average of g below 1) the patience is that much shorter.
+* A draft that is far, so that the target can take a step before it comes (``free_step_share``), is not waited for
+  meanwhile: the target takes as many steps as there is time for. A token that the draft says too is taken off it.
 * Waits that bring nothing halve the patience, down to none; a draft in time doubles it. So a drafter that is too
   slow costs about two steps once, and then nothing: its drafts interrupt free runs, whenever they come.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from draftmesh.core.verify import Verdict
@@ -39,6 +42,13 @@ class PaceConfig:
 
     smoothing: float = 0.25
     """Weight of the newest measurement in moving averages, in (0, 1]."""
+
+    free_step_share: float = 0.6
+    """The target takes a step alone before a draft comes if there is time for this share of the step, in (0, 1]. A
+    draft that comes late by the rest of it loses little, and a token is won."""
+
+    far_share: float = 0.1
+    """A verifier is far if the way there and back takes this share of a step of the target."""
 
     least_patience: float = 1 / 16
     """Below this share of a step, waiting is given up until a draft comes in time again."""
@@ -76,6 +86,14 @@ class Pace:
     def draft_wait_ms(self) -> float:
         """How long a draft that was not there has been waited for, moving average."""
         return self._draft_wait_ms
+
+    def is_far(self, link_ms: float) -> bool:
+        """Whether a verifier whose way there and back takes so long is sent rounds for whatever it may say next."""
+        return link_ms >= self._config.far_share * self._step_ms
+
+    def spare_steps(self, wait_ms: float) -> int:
+        """Steps that the target takes alone while a draft is waited for so long."""
+        return math.floor(wait_ms / self._step_ms + 1.0 - self._config.free_step_share)
 
     def settled(self, now_s: float) -> None:
         """Something was committed: from now on the drafter is being waited for."""

@@ -9,12 +9,15 @@ from draftmesh.coordinator.drafting.bond import Bond
 from draftmesh.coordinator.drafting.drafts import NOTHING, Draft
 from draftmesh.coordinator.drafting.feed import DraftFeed
 from draftmesh.coordinator.loop.draft_length import Circumstances, DraftLength
+from draftmesh.coordinator.loop.guesses import Guess, distinct, guess
+from draftmesh.coordinator.loop.link import Link
 from draftmesh.coordinator.loop.pace import Pace
 from draftmesh.coordinator.loop.rounds import Answer
 from draftmesh.coordinator.pools.seats import Seat
 from draftmesh.core.ledger import Ledger
 from draftmesh.core.protocols import Clock, Drafter, Verifier
 from draftmesh.core.text import Item
+from draftmesh.core.verify import Verdict, VerifyRound
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +41,14 @@ class Decision:
     draft: Draft = NOTHING
     """Goes out, if it is not empty."""
 
-    expected_ids: tuple[int, ...] = ()
-    """What the draft follows, behind the committed tokens: the draft that is being judged, and its bonus token."""
+    ahead: tuple[Guess, ...] = ()
+    """Go out too, one for each outcome of the draft that is being judged."""
 
     free_run: bool = False
     """The target goes on alone."""
+
+    run_tokens: int | None = None
+    """For so many tokens at most; None: to the end."""
 
     starved: bool = False
     """A wait for a draft has ended without one."""
@@ -57,10 +63,15 @@ class Decision:
 class Proposals:
     """Joins the draft and the policies of length and waiting; without a feed there is never anything to propose."""
 
-    def __init__(self, feed: DraftFeed | None, pace: Pace, length: DraftLength, *, clock: Clock) -> None:
+    def __init__(
+        self, feed: DraftFeed | None, pace: Pace, length: DraftLength, free_run_tokens: int, *, clock: Clock
+    ) -> None:
+        """Where there is a feed, the target goes on alone for ``free_run_tokens`` before it is looked at again."""
         self._feed = feed
+        self._free_run_tokens = free_run_tokens
         self._pace = pace
         self._length = length
+        self._link = Link(clock)
         self._clock = clock
 
     @property
@@ -73,16 +84,33 @@ class Proposals:
         """Tokens that the target is to say alone because drafting does not pay; 0: it pays, or is still on trial."""
         return self._length.rest_tokens
 
-    @property
-    def runs_on(self) -> bool:
-        """Whether the target goes on alone after a draft until the next one comes."""
-        return self._length.plan.runs_on
+    def run_on_tokens(self, most: int) -> int:
+        """How many tokens, at most so many, the target is to go on alone for after a draft until the next one comes.
+
+        If it is far, as many as it has time for before it can be sent a draft that follows what it has said. One that
+        is near goes on alone if it is told to.
+        """
+        most = min(most, self._free_run_tokens)
+        if self._length.plan.runs_on:
+            return most
+        if self._feed is None or not self._length.may_run_on or not self._is_far:
+            return 0
+        return min(most, self._pace.spare_steps(self._link.ms + self._feed.answer_ms))
 
     def begin(self, verifier: Seat[Verifier]) -> None:
         """Another verifier takes the session."""
+        self._link = Link(self._clock)
         if self._feed is not None and self._feed.bond is None:
             self._length.prepare(self._circumstances(verifier))
             self._steer(self._feed)
+
+    def asked(self, request: VerifyRound) -> None:
+        """A round goes out."""
+        self._link.asked(request.round)
+
+    def heard(self, verdict: Verdict) -> None:
+        """A verdict has come in, whatever it says."""
+        self._link.heard(verdict)
 
     def observe(self, answer: Answer, elapsed_ms: float, verifier: Seat[Verifier], *, is_idle: bool) -> None:
         """Learn from a verdict that came so long after the one before; ``is_idle``: the verifier has no more to do."""
@@ -105,32 +133,39 @@ class Proposals:
             return Decision(free_run=state.is_idle)
         if self._feed.bond is not None:
             return self._decide_bound(self._feed, self._feed.bond, state)
+        if self.rest_tokens:
+            return Decision(free_run=state.is_idle, run_tokens=self.rest_tokens)
         return self._decide_freely(self._feed, state)
 
-    def decide_ahead(self, judged_ids: tuple[int, ...], limit_tokens: int) -> Decision:
-        """What to send while a draft of these tokens is being judged: the one that follows it, if that is all there.
+    def decide_ahead(self, judged_ids: tuple[int, ...], limit_tokens: int, *, is_first: bool) -> tuple[Guess, ...]:
+        """What to send while a draft of these tokens is being judged, best first.
 
-        It guesses that all is accepted and that the draft's next token is the bonus token. If so, the verifier goes on
-        without waiting for the way there and back; if not, nothing is computed in vain.
+        If all of it is accepted, the draft goes on with the bonus token; it goes out if that is all there. To a
+        verifier that is far, what follows other outcomes does too. Where an outcome comes true, the verifier goes on
+        without waiting for the way there and back; for the others nothing is computed.
 
         Args:
             judged_ids: Tokens of that draft that are not committed yet.
             limit_tokens: Draft tokens that the verifier takes after it.
+            is_first: Whether nothing has been sent ahead on that draft yet.
         """
-        if self._feed is None or self._feed.bond is not None or self.rest_tokens:
-            return Decision()
+        if self._feed is None or self._feed.bond is not None or self.rest_tokens or limit_tokens <= 0:
+            return ()
+        if not is_first and not self._is_far:
+            return ()
         if self._length.waits_out(is_idle=False, is_shaped=self._feed.is_shaped):
-            return Decision()
-        draft, count = self._feed.read().draft, len(judged_ids) + 1
-        limit_tokens = min(limit_tokens, self._length.plan.ready)
-        ahead = draft.after(count).cut(limit_tokens)
-        if len(ahead.ids) < min(limit_tokens, self._length.plan.wanted) or draft.ids[: count - 1] != judged_ids:
-            return Decision()
-        return Decision(ahead, expected_ids=draft.ids[:count])
+            return ()
+        limit_tokens, plan = min(limit_tokens, self._length.plan.ready), self._length.plan
+        along = guess(judged_ids, self._feed.read().draft).cut(limit_tokens)
+        is_there = len(along.expected_ids) > len(judged_ids) and len(along.draft.ids) >= min(limit_tokens, plan.wanted)
+        ways = [(guess(judged_ids, one.draft), one.is_whole) for one in self._feed.branches()] if self._is_far else []
+        least = {True: 1, False: plan.sufficient_ahead}
+        ready = [way.cut(limit_tokens) for way, is_whole in ways if len(way.draft.ids) >= least[is_whole]]
+        return distinct([along, *ready] if is_there else ready)
 
     def act(self, decision: Decision) -> None:
         """The decision is carried out."""
-        if decision.draft and not decision.expected_ids:
+        if decision.draft:
             self._pace.drafted(self._clock.monotonic())
         if decision.starved:
             self._pace.starved()
@@ -141,6 +176,10 @@ class Proposals:
         """Waste and failures of drafting since the last call."""
         return self._feed.take_losses() if self._feed is not None else Ledger()
 
+    @property
+    def _is_far(self) -> bool:
+        return self._pace.is_far(self._link.ms)
+
     def _steer(self, feed: DraftFeed) -> None:
         if self.rest_tokens:
             feed.rest()
@@ -150,29 +189,33 @@ class Proposals:
     def _circumstances(self, verifier: Seat[Verifier]) -> Circumstances:
         feed, drafter = self._feed, self.drafter
         if feed is None or drafter is None:
-            return Circumstances(verifier.load)
+            return Circumstances(verifier.load, link_ms=self._link.ms)
         return Circumstances(
             verifier.load,
             drafter.load,
             drafter.books,
             draft_wait_ms=self._pace.draft_wait_ms,
+            link_ms=self._link.ms,
             pauses_when_unsure=feed.pauses_when_unsure,
         )
 
     def _decide_freely(self, feed: DraftFeed, state: VerifierState) -> Decision:
-        if self.rest_tokens:
-            return Decision(free_run=state.is_idle)
         now_s = self._clock.monotonic()
-        draft = NOTHING if state.is_refused else self._ready(feed, state, now_s)
+        spare_steps = self._pace.spare_steps(feed.due_ms) if state.is_idle else 0
+        is_over = now_s >= self._pace.deadline_s or spare_steps > 0
+        draft = NOTHING if state.is_refused else self._ready(feed, state, is_over=is_over)
         if draft:
             return Decision(draft)
+        if spare_steps:
+            return Decision(free_run=True, run_tokens=spare_steps)
         ends_s = self._pace.deadline_s if feed.drafter is not None else self._pace.least_deadline_s
         if state.is_idle and (state.is_refused or now_s >= ends_s):
-            return Decision(free_run=True, starved=feed.drafter is not None and not state.is_refused)
+            starved = feed.drafter is not None and not state.is_refused
+            return Decision(free_run=True, run_tokens=self._free_run_tokens, starved=starved)
         remaining_s = self._pace.deadline_s - now_s if feed.drafter is not None else ends_s - now_s
         return Decision(wait_s=remaining_s if remaining_s > 0 else None)
 
-    def _ready(self, feed: DraftFeed, state: VerifierState, now_s: float) -> Draft:
+    def _ready(self, feed: DraftFeed, state: VerifierState, *, is_over: bool) -> Draft:
         """The draft, if it is time to send it: it is there, or no more of it is near, or the wait is over."""
         limit_tokens, known = min(state.limit_tokens, self._length.plan.ready), feed.read()
         draft = known.draft
@@ -181,9 +224,7 @@ class Proposals:
         is_there = len(draft.ids) >= min(limit_tokens, self._length.plan.wanted) or feed.ended
         if is_there and not self._length.waits_out(is_idle=state.is_idle, is_shaped=feed.is_shaped):
             return draft.cut(limit_tokens)
-        if now_s < self._pace.deadline_s:
-            return NOTHING
-        return known.whole.cut(limit_tokens)
+        return known.whole.cut(limit_tokens) if is_over else NOTHING
 
     def _decide_bound(self, feed: DraftFeed, bond: Bond, state: VerifierState) -> Decision:
         """``slrs``: a base of which a drafter has been told waits for its block, however long."""
@@ -196,4 +237,4 @@ class Proposals:
         now_s, ends_s = self._clock.monotonic(), self._pace.deadline_s
         if state.is_idle and now_s < ends_s:
             return Decision(wait_s=ends_s - now_s)
-        return Decision(free_run=state.is_idle, starved=state.is_idle)
+        return Decision(free_run=state.is_idle, run_tokens=self._free_run_tokens, starved=state.is_idle)

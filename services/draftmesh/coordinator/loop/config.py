@@ -1,0 +1,46 @@
+"""What an operator can set of the loop that every session runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from draftmesh.coordinator.drafting.stage import FeedConfig
+from draftmesh.coordinator.loop.draft_length import DraftLengthConfig
+from draftmesh.coordinator.loop.failover import FailoverConfig
+from draftmesh.coordinator.loop.pace import PaceConfig
+from draftmesh.coordinator.openings import ProposalConfig
+from draftmesh.core.errors import ConfigError
+from draftmesh.core.ranges import require_not_negative, require_positive, require_up_to
+from draftmesh.core.verify import MIN_WAITING_ROUNDS
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationConfig:
+    """Numbers of the loop."""
+
+    rounds_ahead: int = 6
+    """Drafts that may be sent to the verifier while the one before them is being judged, for what it may say next;
+    more than one only to a verifier that is far. At most 8, which every verifier lets wait; 0: none."""
+
+    free_run_tokens: int = 16
+    """Tokens that the target decodes alone before a session with a drafter looks again."""
+
+    pace: PaceConfig = field(default_factory=PaceConfig)
+    draft_length: DraftLengthConfig = field(default_factory=DraftLengthConfig)
+    feed: FeedConfig = field(default_factory=FeedConfig)
+    failover: FailoverConfig = field(default_factory=FailoverConfig)
+    proposals: ProposalConfig = field(default_factory=ProposalConfig)
+
+    def validate(self) -> None:
+        """Raise :class:`ConfigError`, naming the field, if a value makes no sense."""
+        require_not_negative(
+            self, "rounds_ahead", "failover.silence.first_floor_ms", "failover.silence.prompt_token_ms"
+        )
+        if self.rounds_ahead > MIN_WAITING_ROUNDS:
+            raise ConfigError(f"rounds_ahead must not be above {MIN_WAITING_ROUNDS}, got {self.rounds_ahead}")
+        require_positive(self, "free_run_tokens", "feed.max_ahead_tokens", "feed.bond_patience_ms")
+        require_positive(self, "failover.patience_ms", "failover.silence.steps", "failover.silence.floor_ms")
+        require_positive(self, "proposals.support", "proposals.psi_cap_bytes")
+        require_up_to(1, self, "pace.free_step_share", "pace.smoothing")
+        require_not_negative(self, "failover.silence.first_floor_ms", "failover.silence.prompt_token_ms")
+        self.draft_length.validate()

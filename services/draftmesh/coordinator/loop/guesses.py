@@ -1,0 +1,45 @@
+"""What may be sent ahead while a draft is being judged: drafts that follow what the target may say.
+
+The target says the tokens of the draft up to some point, and one more. If it accepts all of it, that is the bonus
+token, which the draft goes on with; if it parts from it, a branch may say what it says instead. Each such outcome has
+another base, so the verifier can be sent a draft for each, and goes on with the one that comes true without waiting for
+the way there and back. The others cost it nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+
+from draftmesh.coordinator.drafting.drafts import Draft
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """A draft for one outcome."""
+
+    expected_ids: tuple[int, ...]
+    """What the target says then: tokens of the draft that is being judged, and its own."""
+
+    draft: Draft
+    """What follows."""
+
+    def cut(self, limit: int) -> Guess:
+        """With ``limit`` draft tokens at most."""
+        return Guess(self.expected_ids, self.draft.cut(limit))
+
+
+def guess(judged_ids: Sequence[int], text: Draft) -> Guess:
+    """The outcome after which ``text``, which follows the committed tokens, goes on; its draft may be empty."""
+    pairs = zip(judged_ids, text.ids, strict=False)
+    count = 1 + sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    return Guess(text.ids[:count], text.after(count))
+
+
+def distinct(guesses: Iterable[Guess]) -> tuple[Guess, ...]:
+    """The first of those for each outcome."""
+    first: dict[tuple[int, ...], Guess] = {}
+    for one in guesses:
+        first.setdefault(one.expected_ids, one)
+    return tuple(first.values())

@@ -1,0 +1,37 @@
+"""A session whose drafter or verifier is far away, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+
+from draftmesh.coordinator.loop.config import GenerationConfig
+from draftmesh.core.endpoint import CostPoint, LoadReport
+from draftmesh.core.sampling import StopConditions
+from tests.helpers.generation_bench import PROSE, Recorder, job_of, make_generation, seats_of, text_of, tiny_tokenizer
+from tests.helpers.peers.far import FarDrafter, FarVerifier
+from tests.helpers.peers.text_drafters import FakeDrafter
+from tests.helpers.peers.verifier import FakeVerifier
+from tests.helpers.virtual_time import run_virtual
+
+PATH = tuple(tiny_tokenizer().encode_bytes((3 * PROSE).encode()))
+LENGTH = 140
+COSTS = LoadReport(costs=(CostPoint(1, 60.0), CostPoint(8, 70.0)))
+
+
+def seconds(
+    config: GenerationConfig | None = None, *, seed: int = 0, to_drafter_ms: float = 0.0, to_verifier_ms: float = 0.0
+) -> float:
+    """How long a session takes whose target needs 60 ms a step, with a drafter that is right nine times of ten."""
+    output = Recorder()
+    verifier = FarVerifier(FakeVerifier(PATH, tiny_tokenizer().vocabulary, step_ms=60.0, seed=seed), to_verifier_ms)
+    drafter = FarDrafter(FakeDrafter(text_of(PATH), accuracy=0.9, token_ms=3.0, branches=6, seed=seed), to_drafter_ms)
+
+    async def main() -> float:
+        job = job_of(StopConditions(max_tokens=LENGTH), draft_tokens=6)
+        verifiers, drafters = seats_of(verifier, load=COSTS), seats_of(drafter, limit_tokens=32)
+        await make_generation(job, verifiers, drafters, output, config).run()
+        return asyncio.get_running_loop().time()
+
+    duration_s = run_virtual(main())
+    assert output.ids == PATH[:LENGTH]
+    return duration_s
