@@ -18,7 +18,7 @@ from draftmesh.core.verify import MIN_WAITING_ROUNDS
 class GenerationConfig:
     """Numbers of the loop."""
 
-    rounds_ahead: int = 6
+    rounds_ahead: int = MIN_WAITING_ROUNDS
     """Drafts that may be sent to the verifier while the one before them is being judged, for what it may say next;
     more than one only to a verifier that is far. At most 8, which every verifier lets wait; 0: none."""
 

@@ -22,6 +22,7 @@ from draftmesh.coordinator.loop.config import GenerationConfig
 from draftmesh.coordinator.loop.delivery import Delivery, Output
 from draftmesh.coordinator.loop.draft_length import DraftLength
 from draftmesh.coordinator.loop.failover import Failover
+from draftmesh.coordinator.loop.guesses import chosen
 from draftmesh.coordinator.loop.pace import Pace
 from draftmesh.coordinator.loop.proposals import Decision, Proposals, VerifierState
 from draftmesh.coordinator.loop.psi_passing import pass_on
@@ -223,8 +224,9 @@ class Generation:
         room_tokens = self._remaining_tokens - len(pending_ids) - 2  # the bonus tokens of both
         guesses = self._proposals.decide_ahead(pending_ids, min(now.seat.limit_tokens, room_tokens), is_first=not ahead)
         asked = {request.base for request in ahead}
-        fresh = tuple(one for one in guesses if committed.extend(one.expected_ids) not in asked)
-        return Decision(ahead=fresh[:room_rounds])
+        fresh = [one for one in guesses if committed.extend(one.expected_ids) not in asked]
+        knows_whole = any(base.length - committed.length > len(pending_ids) for base in asked)
+        return Decision(ahead=chosen(fresh, len(pending_ids), room_rounds, knows_whole=knows_whole))
 
     async def _act(self, now: _Conversation, decision: Decision) -> None:
         self._proposals.act(decision)

@@ -37,6 +37,19 @@ def guess(judged_ids: Sequence[int], text: Draft) -> Guess:
     return Guess(text.ids[:count], text.after(count))
 
 
+def chosen(guesses: Iterable[Guess], judged_tokens: int, room: int, *, knows_whole: bool) -> tuple[Guess, ...]:
+    """At most ``room`` of them: first those for the outcome that all of the draft is accepted, which is the likeliest.
+
+    The last place is kept for one of those, unless there is one, or ``knows_whole``: one has been sent.
+    """
+    whole: list[Guess] = []
+    parts: list[Guess] = []
+    for one in guesses:
+        (whole if len(one.expected_ids) > judged_tokens else parts).append(one)
+    kept = 0 if knows_whole or whole else 1
+    return (*whole, *parts)[: max(0, room - kept)]
+
+
 def distinct(guesses: Iterable[Guess]) -> tuple[Guess, ...]:
     """The first of those for each outcome."""
     first: dict[tuple[int, ...], Guess] = {}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from draftmesh.coordinator.drafting.bond import Bond
-from draftmesh.coordinator.drafting.drafts import NOTHING, Draft
+from draftmesh.coordinator.drafting.drafts import NOTHING, BranchDraft, Draft
 from draftmesh.coordinator.drafting.feed import DraftFeed
 from draftmesh.coordinator.loop.draft_length import Circumstances, DraftLength
 from draftmesh.coordinator.loop.guesses import Guess, distinct, guess
@@ -156,12 +156,10 @@ class Proposals:
         if self._length.waits_out(is_idle=False, is_shaped=self._feed.is_shaped):
             return ()
         limit_tokens, plan = min(limit_tokens, self._length.plan.ready), self._length.plan
-        along = guess(judged_ids, self._feed.read().draft).cut(limit_tokens)
+        along = guess(judged_ids, self._feed.read().draft)
         is_there = len(along.expected_ids) > len(judged_ids) and len(along.draft.ids) >= min(limit_tokens, plan.wanted)
-        ways = [(guess(judged_ids, one.draft), one.is_whole) for one in self._feed.branches()] if self._is_far else []
-        least = {True: 1, False: plan.sufficient_ahead}
-        ready = [way.cut(limit_tokens) for way, is_whole in ways if len(way.draft.ids) >= least[is_whole]]
-        return distinct([along, *ready] if is_there else ready)
+        ways = self._ways(judged_ids, self._feed.branches() if self._is_far else ())
+        return distinct(way.cut(limit_tokens) for way in ([along] if is_there else []) + ways)
 
     def act(self, decision: Decision) -> None:
         """The decision is carried out."""
@@ -175,6 +173,12 @@ class Proposals:
     def take_losses(self) -> Ledger:
         """Waste and failures of drafting since the last call."""
         return self._feed.take_losses() if self._feed is not None else Ledger()
+
+    def _ways(self, judged_ids: Sequence[int], branches: Sequence[BranchDraft]) -> list[Guess]:
+        """The branches that have something to judge after what the target has to say first, and enough of it."""
+        ways = [(guess(judged_ids, branch.draft), branch.is_whole) for branch in branches]
+        enough = self._length.plan.sufficient_ahead
+        return [way for way, is_whole in ways if len(way.draft.ids) >= (1 if is_whole else enough)]
 
     @property
     def _is_far(self) -> bool:

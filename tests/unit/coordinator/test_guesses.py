@@ -1,0 +1,52 @@
+"""Which drafts are sent ahead."""
+
+from __future__ import annotations
+
+import pytest
+
+from draftmesh.coordinator.drafting.drafts import Draft
+from draftmesh.coordinator.loop.guesses import Guess, chosen, distinct, guess
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "draft"),
+    [
+        ((1, 2, 3, 4, 5), (1, 2, 3), (4, 5)),
+        ((1, 7, 8), (1, 7), (8,)),
+        ((7, 8), (7,), (8,)),
+        ((1, 2), (1, 2), ()),
+        ((1, 7), (1, 7), ()),
+        ((), (), ()),
+    ],
+)
+def test_an_outcome_is_what_is_shared_and_a_token_more(
+    text: tuple[int, ...], expected: tuple[int, ...], draft: tuple[int, ...]
+) -> None:
+    """The target always says a token of its own after what it accepts; only what follows is a draft."""
+    assert guess((1, 2), Draft(text)) == Guess(expected, Draft(draft))
+
+
+def test_the_first_draft_for_an_outcome_counts() -> None:
+    """A verifier would compute no other one."""
+    one, same, other = Guess((1, 7), Draft((8,))), Guess((1, 7), Draft((9,))), Guess((1, 6), Draft((9,)))
+    assert distinct([one, same, other]) == (one, other)
+
+
+WHOLE = Guess((1, 2, 3), Draft((4,)))
+PARTS = [Guess((token,), Draft((4,))) for token in (7, 8, 9)]
+
+
+@pytest.mark.parametrize(
+    ("guesses", "room", "knows_whole", "sent"),
+    [
+        ([*PARTS, WHOLE], 2, False, (WHOLE, PARTS[0])),
+        (PARTS, 2, False, (PARTS[0],)),
+        (PARTS, 2, True, (PARTS[0], PARTS[1])),
+        (PARTS, 0, False, ()),
+    ],
+)
+def test_a_place_is_kept_for_the_likeliest_outcome(
+    guesses: list[Guess], room: int, knows_whole: bool, sent: tuple[Guess, ...]
+) -> None:
+    """That the target accepts all; it may be drawn later than the others."""
+    assert chosen(guesses, 2, room, knows_whole=knows_whole) == sent
