@@ -31,10 +31,20 @@ class FeedStandIn:
     ended: bool
     is_shaped: bool = False
     due_ms: float = 0.0
-    answer_ms: float = 0.0
+    ms: float = 0.0
     branching: tuple[tuple[int, ...], ...] = ()
     bond = None
     drafter = object()
+
+    @property
+    def pauses(self) -> FeedStandIn:
+        """Its own pauses."""
+        return self
+
+    @property
+    def answers(self) -> FeedStandIn:
+        """Its own answers."""
+        return self
 
     def read(self) -> KnownDraft:
         """All of it."""
@@ -147,5 +157,5 @@ def test_a_verifier_that_is_far_goes_on_until_the_next_draft_can_come(
 ) -> None:
     """Unless a draft that finds it going on would have to wait."""
     clock = HandClock()
-    feed = FeedStandIn((), ended=False, answer_ms=10.0)
+    feed = FeedStandIn((), ended=False, ms=10.0)
     assert heard_from(proposals_of(feed, clock, method), clock, link_ms).run_on_tokens(99) == tokens

@@ -75,8 +75,11 @@ class DraftFeed:
         self._failures = 0
         self._drafting = Switch(is_on=True)
         self._extent = DraftExtent()
-        self._pauses = PauseBook(stage.items)
-        self._answers = AnswerTimes(instruments.clock)
+        self.pauses = PauseBook(stage.items)
+        """What of the draft may have its length from what it says."""
+
+        self.answers = AnswerTimes(instruments.clock)
+        """How far the drafter is, and when it goes on."""
 
     @property
     def drafter(self) -> Seat[Drafter] | None:
@@ -89,29 +92,9 @@ class DraftFeed:
         return self._digest
 
     @property
-    def pauses_when_unsure(self) -> bool:
-        """Whether the drafter that has last been at work heeds the least confidence of a draft."""
-        return self._pauses.drafter_pauses
-
-    @property
-    def is_shaped(self) -> bool:
-        """Whether the draft's length may depend on what it says."""
-        return self._pauses.is_shaped
-
-    @property
     def ended(self) -> bool:
         """Whether the draft will not get longer before something is committed."""
         return self._seat is None or self._drafts.ended
-
-    @property
-    def answer_ms(self) -> float:
-        """How long a drafter takes to go on after a commit; 0 until it is known."""
-        return self._answers.ms
-
-    @property
-    def due_ms(self) -> float:
-        """Until more can be expected of the drafter than it has sent; 0 if that is not known."""
-        return self._answers.due_ms if self._seat is not None else 0.0
 
     @property
     def bond(self) -> Bond | None:
@@ -139,8 +122,8 @@ class DraftFeed:
     def settle(self, ids: Sequence[int], items: Sequence[Item]) -> None:
         """The target has committed this; the drafter hears of it as soon as this task lets others run."""
         agrees = self._drafts.settle(ids, items)
-        self._pauses.settle(items)
-        self._answers.settled(parts=not agrees)
+        self.pauses.settle(items)
+        self.answers.settled(parts=not agrees)
         self._unsent.set()
 
     def ask(self, query: PsiQuery, base: TextPrefix, accepted: tuple[int, ...]) -> None:  # noqa: ARG002
@@ -237,8 +220,8 @@ class DraftFeed:
                     raise UnavailableError(f"another drafter answers at {seat.address} than the pool knows")
                 if self._is_too_late(opened_at):
                     return
-                self._pauses.restart(request.first_extent, drafter_pauses=stream.pauses_when_unsure)
-                self._answers.restart()
+                self.pauses.restart(request.first_extent, drafter_pauses=stream.pauses_when_unsure)
+                self.answers.restart()
                 self._drafts.restart(request.max_ahead_tokens, is_behind=len(self._items) > opened_at)
                 with self._at_work(seat):
                     await race(self._send(stream, seat, opened_at), self._receive(stream), self._until_left(seat))
@@ -283,8 +266,8 @@ class DraftFeed:
                 commit_seq += 1
                 self._tell(seat)
                 self._drafts.note_commit(commit_seq)
-                self._pauses.ask(commit_seq, self._extent)
-                self._answers.told(commit_seq)
+                self.pauses.ask(commit_seq, self._extent)
+                self.answers.told(commit_seq)
                 await stream.send(Commit(commit_seq, offset, settled, self._extent))
                 num_sent += len(settled)
                 offset += items_length(settled)
@@ -310,11 +293,11 @@ class DraftFeed:
         """Take in what the drafter says; whether it was of use."""
         if not isinstance(message, Block):
             return False
-        self._answers.heard(message.commit_seq)
+        self.answers.heard(message.commit_seq)
         if not self._drafts.offer(message):
             return False
-        self._answers.used()
-        self._pauses.take(message)
+        self.answers.used()
+        self.pauses.take(message)
         return True
 
     async def _until_left(self, seat: Seat[Drafter]) -> None:

@@ -95,7 +95,7 @@ class Proposals:
             return most
         if self._feed is None or not self._length.may_run_on or not self._is_far:
             return 0
-        return min(most, self._pace.spare_steps(self._link.ms + self._feed.answer_ms))
+        return min(most, self._pace.spare_steps(self._link.ms + self._feed.answers.ms))
 
     def begin(self, verifier: Seat[Verifier]) -> None:
         """Another verifier takes the session."""
@@ -153,7 +153,7 @@ class Proposals:
             return ()
         if not is_first and not self._is_far:
             return ()
-        if self._length.waits_out(is_idle=False, is_shaped=self._feed.is_shaped):
+        if self._length.waits_out(is_idle=False, is_shaped=self._feed.pauses.is_shaped):
             return ()
         limit_tokens, plan = min(limit_tokens, self._length.plan.ready), self._length.plan
         along = guess(judged_ids, self._feed.read().draft)
@@ -200,12 +200,13 @@ class Proposals:
             drafter.books,
             draft_wait_ms=self._pace.draft_wait_ms,
             link_ms=self._link.ms,
-            pauses_when_unsure=feed.pauses_when_unsure,
+            pauses_when_unsure=feed.pauses.drafter_pauses,
         )
 
     def _decide_freely(self, feed: DraftFeed, state: VerifierState) -> Decision:
         now_s = self._clock.monotonic()
-        spare_steps = self._pace.spare_steps(feed.due_ms) if state.is_idle else 0
+        is_waited_for = state.is_idle and feed.drafter is not None
+        spare_steps = self._pace.spare_steps(feed.answers.due_ms) if is_waited_for else 0
         is_over = now_s >= self._pace.deadline_s or spare_steps > 0
         draft = NOTHING if state.is_refused else self._ready(feed, state, is_over=is_over)
         if draft:
@@ -226,7 +227,7 @@ class Proposals:
         if known.is_guess and len(known.whole.ids) >= self._length.plan.sufficient:
             return known.whole.cut(limit_tokens)
         is_there = len(draft.ids) >= min(limit_tokens, self._length.plan.wanted) or feed.ended
-        if is_there and not self._length.waits_out(is_idle=state.is_idle, is_shaped=feed.is_shaped):
+        if is_there and not self._length.waits_out(is_idle=state.is_idle, is_shaped=feed.pauses.is_shaped):
             return draft.cut(limit_tokens)
         return known.whole.cut(limit_tokens) if is_over else NOTHING
 
