@@ -66,8 +66,9 @@ class RoundTrace:
         span = self._open.get(verdict.round)
         if span is None:
             return
-        self._last = span
         stale = verdict.status is RoundStatus.STALE
+        if not stale:
+            self._last = span
         span.set_attribute(tracing.ACCEPTED_TOKENS, verdict.accepted)
         span.set_attribute(tracing.COMMITTED_TOKENS, len(verdict.tokens))
         span.set_attribute(tracing.STALE, stale)

@@ -233,8 +233,8 @@ class Round(_message.Message):
     """One round: a draft to judge, tokens to decode freely, or the one and then the other. If base is the committed state,
     it runs. If base lies beyond it, it waits for the rounds before and runs only if the hash then matches; so rounds may
     be sent for several things that a draft may lead to, and a verifier lets at least 8 of them wait. If leading
-    tokens of this very draft have been committed meanwhile, the rest of the draft runs, and the verdict's base says where
-    it began. Anything else is answered as stale, uncomputed; that does not stop a free run, whose final verdict then
+    tokens of this very draft, but not all of them, have been committed meanwhile, the rest of the draft runs, and the
+    verdict's base says where it began. Anything else is answered as stale, uncomputed; that does not stop a free run, whose final verdict then
     comes later. With METHOD_SLRS a draft runs whole or is stale, comes without a free run, and may be empty but for
     evidence that a proposal is missing; while its residual waits for ψ no other round starts, no verdict comes, and the
     repeated round repeats the PsiQuery. Committed tokens are never truncated. A repeated round returns its stored verdict. After the end of the

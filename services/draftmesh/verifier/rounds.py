@@ -165,16 +165,19 @@ class Rounds:
         """At a token boundary: start the first round that fits, and answer those that never will."""
         if self._running is not None and (self._recovery.waits or not self._running.judged):
             return
-        for request in tuple(self._waiting):
-            placement = Placement.NEVER if self._ending.finish_reason is not None else place(request, self._committed)
-            if placement is Placement.NOW:
-                self._start(request)
-                return
+        placed = [(request, self._place(request)) for request in self._waiting]
+        fitting = next((request for request, placement in placed if placement is Placement.NOW), None)
+        if fitting is not None:
+            self._start(fitting)
+        for request, placement in placed:
             if placement is Placement.NEVER:
                 self._answer_stale(request)
         if self._running is None:
             for request in tuple(self._waiting):
                 self._answer_stale(request)
+
+    def _place(self, request: VerifyRound) -> Placement:
+        return Placement.NEVER if self._ending.finish_reason is not None else place(request, self._committed)
 
     def _start(self, request: VerifyRound) -> None:
         if self._running is not None:

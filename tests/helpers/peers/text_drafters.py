@@ -84,13 +84,14 @@ class FakeDraftStream:
             self._draw()
 
     def _draw_branches(self) -> None:
-        """Say what may follow in place of the newest tokens: what the target will say there, as often as else."""
-        for count in range(1, min(self._drafter.branches, len(self._draft)) + 1):
+        """Say what may follow the draft, or come in place of its newest tokens: as often right as anything else."""
+        for count in range(min(self._drafter.branches, len(self._draft) + 1)):
             before = [*self._committed, *self._draft[: len(self._draft) - count]]
             items: list[Item] = []
             for _ in range(_BRANCH_TOKENS):
                 items.append(self._drafter.propose(items_length([*before, *items])))
-            block = Block(self._commit_seq, TextPrefix().extend(before), tuple(items), is_branch=True)
+            pauses = self._drafter.random.random() < 0.5
+            block = Block(self._commit_seq, TextPrefix().extend(before), tuple(items), pauses, is_branch=True)
             for message in self._drafter.distort(block):
                 self._wire.put(message)
 

@@ -71,8 +71,10 @@ class FakeVerifyStream:
         said = self._committed[request.base.length :]
         known = TokenPrefix().extend(self._committed[: request.base.length]) == request.base
         judges = bool(request.draft_ids) or request.evidence is not None
-        fits = known and (not judges or list(request.draft_ids[: len(said)]) == said)
-        if not fits or len(said) > len(request.draft_ids) or self._stop.finish_reason is not None:
+        fits = known and (
+            not said or (len(said) < len(request.draft_ids) and list(request.draft_ids[: len(said)]) == said)
+        )
+        if not fits or self._stop.finish_reason is not None:
             self._say(Verdict(request.round, RoundStatus.STALE, self._prefix_of_all()))
             return
         if self._run is not None:

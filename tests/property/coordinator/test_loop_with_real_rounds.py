@@ -267,6 +267,23 @@ def test_each_draft_is_judged_where_it_stands(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+def test_nothing_that_a_session_sends_is_refused_for_its_form(seed: int) -> None:
+    """Where nothing goes wrong, its one stream lasts to the end, however many rounds are under way."""
+    random = Random(seed)
+    scene = scene_of(random)
+    truth = text_of(said_alone(scene).ids)
+
+    async def main() -> int:
+        accuracy, token_ms = random.choice([1.0, 0.9, 0.5]), random.choice([0.5, 5.0])
+        drafter = FakeDrafter(truth, accuracy=accuracy, token_ms=token_ms, branches=16, seed=seed)
+        verifier = scene.verifier()
+        await generate(scene, Method.EXACT, [verifier], [drafter])
+        return verifier.num_opened
+
+    assert run_virtual(main()) == 1
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_nothing_stays_held(seed: int) -> None:
     """After the end no verifier holds a place, a sequence or a KV block, and no draft stream is open."""
     scene = played(seed)

@@ -182,6 +182,15 @@ def test_a_branch_that_pauses_ends_the_draft_that_it_becomes(buffer: DraftBuffer
     assert (buffer.draft, buffer.ended) == ((b" ran off again",), False)
 
 
+def test_a_pause_of_a_branch_is_over_with_the_next_commit(buffer: DraftBuffer) -> None:
+    """As the drafter's own is."""
+    buffer.offer(block((b"the ",), b"cat sat", seq=1))
+    buffer.offer(branch((b"the c",), b"ow", b" ran off", paused=True))
+    buffer.settle((b"cow",))
+    buffer.settle((b" ran",))
+    assert (buffer.draft, buffer.is_guess, buffer.ended) == ((b" off",), True, False)
+
+
 @pytest.mark.parametrize("is_told", [False, True])
 def test_a_branch_that_comes_late_is_the_draft_all_the_same(buffer: DraftBuffer, *, is_told: bool) -> None:
     """The target has taken it while it was on its way; until the drafter has been heard, it is a guess."""

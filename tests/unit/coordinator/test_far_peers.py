@@ -49,6 +49,16 @@ def test_a_round_that_waits_for_another_one_does_not_measure_the_link(clock: Han
     assert link.ms == pytest.approx(20)
 
 
+def test_a_refusal_that_overtakes_the_verdict_says_nothing(clock: HandClock) -> None:
+    """A draft that runs on is answered after the rounds that it has passed."""
+    link = Link(clock)
+    link.asked(1)
+    clock.now_s += 0.1
+    link.heard(verdict(2, tokens=()))
+    link.heard(verdict(1, compute_ms=60))
+    assert link.ms == pytest.approx(40)
+
+
 def asked(answers: AnswerTimes, clock: HandClock, *commits: int, parts: bool = False) -> None:
     """So many commits are told, a millisecond after they were settled."""
     for commit in commits:

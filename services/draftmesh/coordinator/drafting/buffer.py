@@ -117,6 +117,7 @@ class DraftBuffer:
         self._trail.num_committed += len(settled)
         if agrees:
             self._wasted_bytes += self._branches.advance(settled, counts, self.committed)
+            self._guess_pauses = False
             self._go_along()
         else:
             self._take_branch(settled, counts)

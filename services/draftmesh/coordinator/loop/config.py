@@ -18,9 +18,10 @@ from draftmesh.core.verify import MIN_WAITING_ROUNDS
 class GenerationConfig:
     """Numbers of the loop."""
 
-    rounds_ahead: int = MIN_WAITING_ROUNDS
+    rounds_ahead: int = MIN_WAITING_ROUNDS - 1
     """Drafts that may be sent to the verifier while the one before them is being judged, for what it may say next;
-    more than one only to a verifier that is far. At most 8, which every verifier lets wait; 0: none."""
+    more than one only to a verifier that is far. At most 7: every verifier lets 8 rounds wait, and the draft that
+    follows what has not been guessed is one of them; 0: none."""
 
     free_run_tokens: int = 16
     """Tokens that the target decodes alone before a session with a drafter looks again."""
@@ -33,11 +34,10 @@ class GenerationConfig:
 
     def validate(self) -> None:
         """Raise :class:`ConfigError`, naming the field, if a value makes no sense."""
-        require_not_negative(
-            self, "rounds_ahead", "failover.silence.first_floor_ms", "failover.silence.prompt_token_ms"
-        )
-        if self.rounds_ahead > MIN_WAITING_ROUNDS:
-            raise ConfigError(f"rounds_ahead must not be above {MIN_WAITING_ROUNDS}, got {self.rounds_ahead}")
+        require_not_negative(self, "rounds_ahead", "pace.far_share", "pace.min_wait_ms")
+        if self.rounds_ahead >= MIN_WAITING_ROUNDS:
+            raise ConfigError(f"rounds_ahead must be below {MIN_WAITING_ROUNDS}, got {self.rounds_ahead}")
+        require_positive(self, "pace.initial_step_ms", "pace.max_wait_ms")
         require_positive(self, "free_run_tokens", "feed.max_ahead_tokens", "feed.bond_patience_ms")
         require_positive(self, "failover.patience_ms", "failover.silence.steps", "failover.silence.floor_ms")
         require_positive(self, "proposals.support", "proposals.psi_cap_bytes")

@@ -157,7 +157,7 @@ class DraftLength:
             self._admission.observe(len(answer.verdict.tokens), self.plan.speedup)
 
     @property
-    def may_run_on(self) -> bool:
+    def may_meet_run(self) -> bool:
         """Whether a draft that comes while the target goes on alone need not wait; see :meth:`waits_out`."""
         return not self._method.judges_by_ratio
 

@@ -31,6 +31,8 @@ class Link:
         """A verdict has come: the first on the round that is being measured tells."""
         if verdict.round < self._round or not self._round:
             return
+        if verdict.round > self._round and not verdict.tokens:
+            return  # a refusal overtakes the verdict on a draft that runs on
         if verdict.round == self._round and verdict.tokens:
             times = verdict.timings
             elapsed_ms = (self._clock.monotonic() - self._asked_s) * 1e3

@@ -43,6 +43,9 @@ class PaceConfig:
     smoothing: float = 0.25
     """Weight of the newest measurement in moving averages, in (0, 1]."""
 
+    takes_free_steps: bool = True
+    """Whether the target takes steps alone while a draft is far; never where sessions wait for ``min_wait_ms``."""
+
     free_step_share: float = 0.6
     """The target takes a step alone before a draft comes if there is time for this share of the step, in (0, 1]. A
     draft that comes late by the rest of it loses little, and a token is won."""
@@ -93,6 +96,8 @@ class Pace:
 
     def spare_steps(self, wait_ms: float) -> int:
         """Steps that the target takes alone while a draft is waited for so long."""
+        if not self._config.takes_free_steps or self._config.min_wait_ms > 0:
+            return 0
         return math.floor(wait_ms / self._step_ms + 1.0 - self._config.free_step_share)
 
     def settled(self, now_s: float) -> None:

@@ -93,7 +93,7 @@ class Proposals:
         most = min(most, self._free_run_tokens)
         if self._length.plan.runs_on:
             return most
-        if self._feed is None or not self._length.may_run_on or not self._is_far:
+        if self._feed is None or not self._length.may_meet_run or not self._is_far:
             return 0
         return min(most, self._pace.spare_steps(self._link.ms + self._feed.answers.ms))
 
@@ -205,20 +205,25 @@ class Proposals:
 
     def _decide_freely(self, feed: DraftFeed, state: VerifierState) -> Decision:
         now_s = self._clock.monotonic()
-        is_waited_for = state.is_idle and feed.drafter is not None
-        spare_steps = self._pace.spare_steps(feed.answers.due_ms) if is_waited_for else 0
+        spare_steps = self._spare_steps(feed) if state.is_idle else 0
         is_over = now_s >= self._pace.deadline_s or spare_steps > 0
         draft = NOTHING if state.is_refused else self._ready(feed, state, is_over=is_over)
         if draft:
             return Decision(draft)
         if spare_steps:
-            return Decision(free_run=True, run_tokens=spare_steps)
+            return Decision(free_run=True, run_tokens=min(spare_steps, self._free_run_tokens))
         ends_s = self._pace.deadline_s if feed.drafter is not None else self._pace.least_deadline_s
         if state.is_idle and (state.is_refused or now_s >= ends_s):
             starved = feed.drafter is not None and not state.is_refused
             return Decision(free_run=True, run_tokens=self._free_run_tokens, starved=starved)
         remaining_s = self._pace.deadline_s - now_s if feed.drafter is not None else ends_s - now_s
         return Decision(wait_s=remaining_s if remaining_s > 0 else None)
+
+    def _spare_steps(self, feed: DraftFeed) -> int:
+        """Steps that the target can take before the drafter goes on."""
+        if feed.drafter is None or not self._length.may_meet_run:
+            return 0
+        return self._pace.spare_steps(feed.answers.due_ms)
 
     def _ready(self, feed: DraftFeed, state: VerifierState, *, is_over: bool) -> Draft:
         """The draft, if it is time to send it: it is there, or no more of it is near, or the wait is over."""

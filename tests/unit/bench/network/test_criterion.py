@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from draftmesh.bench.network.overlap import without_overlap
@@ -41,4 +43,4 @@ def test_drafting_without_overlap_asks_for_one_draft_and_no_more() -> None:
     assert changed.generation.feed.max_ahead_tokens == 5
     assert not changed.generation.rounds_ahead
     assert changed.generation.draft_length.branches == 0 < config.generation.draft_length.branches
-    assert changed.generation.pace == config.generation.pace
+    assert changed.generation.pace == replace(config.generation.pace, takes_free_steps=False)
