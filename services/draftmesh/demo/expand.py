@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from draftmesh.core.errors import ConfigError
-from draftmesh.demo.shape import LlamaShape, shape_of
+from draftmesh.demo.shape import LlamaShape, integer_of, shape_of
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 _RANDOM_BLOCK = 1 << 20
@@ -129,7 +129,7 @@ def _require_expandable(config: Mapping[str, object], shape: LlamaShape) -> None
     small = shape_of(config)
     if config.get("model_type") != "llama" or not config.get("tie_word_embeddings"):
         raise ConfigError("only a Llama with tied embeddings can be expanded")
-    if small.heads != _integer(config, "num_key_value_heads"):
+    if small.heads != integer_of(config, "num_key_value_heads"):
         raise ConfigError("a model with grouped key heads cannot be expanded")
     if config.get("attention_bias") or config.get("mlp_bias"):
         raise ConfigError("a model with biases cannot be expanded")
@@ -144,10 +144,3 @@ def _require_expandable(config: Mapping[str, object], shape: LlamaShape) -> None
         raise ConfigError(f"width {shape.hidden_size} is no multiple of {shape.heads} heads")
     if (shape.head_size, shape.vocabulary_size) != (small.head_size, small.vocabulary_size):
         raise ConfigError("expansion changes neither the head size nor the vocabulary")
-
-
-def _integer(config: Mapping[str, object], name: str) -> int:
-    value = config.get(name)
-    if not isinstance(value, int):
-        raise ConfigError(f"config.json has no integer {name}")
-    return value

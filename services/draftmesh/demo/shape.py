@@ -59,16 +59,17 @@ def checkpoint_shape(folder: Path) -> LlamaShape:
 def shape_of(config: Mapping[str, object]) -> LlamaShape:
     """The shape that a ``config.json`` tells of; raises ConfigError if a size is missing."""
     return LlamaShape(
-        hidden_size=_integer(config, "hidden_size"),
-        layers=_integer(config, "num_hidden_layers"),
-        intermediate_size=_integer(config, "intermediate_size"),
-        heads=_integer(config, "num_attention_heads"),
-        head_size=_integer(config, "head_dim"),
-        vocabulary_size=_integer(config, "vocab_size"),
+        hidden_size=integer_of(config, "hidden_size"),
+        layers=integer_of(config, "num_hidden_layers"),
+        intermediate_size=integer_of(config, "intermediate_size"),
+        heads=integer_of(config, "num_attention_heads"),
+        head_size=integer_of(config, "head_dim"),
+        vocabulary_size=integer_of(config, "vocab_size"),
     )
 
 
-def _integer(config: Mapping[str, object], name: str) -> int:
+def integer_of(config: Mapping[str, object], name: str) -> int:
+    """A field of a ``config.json``; raises ConfigError if it is no integer."""
     value = config.get(name)
     if not isinstance(value, int):
         raise ConfigError(f"config.json has no integer {name}")

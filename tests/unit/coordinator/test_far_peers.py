@@ -67,6 +67,15 @@ def asked(answers: AnswerTimes, clock: HandClock, *commits: int, parts: bool = F
         answers.told(commit)
 
 
+def answered(clock: HandClock) -> AnswerTimes:
+    """Of a drafter that has taken 100 ms for its first commit."""
+    answers = AnswerTimes(clock)
+    asked(answers, clock, 1)
+    clock.now_s += 0.099
+    answers.heard(1)
+    return answers
+
+
 def test_a_drafter_answers_when_it_knows_the_commit(clock: HandClock) -> None:
     """From when the text was committed. A commit that is passed over is not waited for."""
     answers = AnswerTimes(clock)
@@ -80,10 +89,7 @@ def test_a_drafter_answers_when_it_knows_the_commit(clock: HandClock) -> None:
 
 def test_more_is_due_when_the_oldest_commit_is_answered(clock: HandClock) -> None:
     """What has been drawn after it may still be right, whether it has been told yet or not; if overdue, it is near."""
-    answers = AnswerTimes(clock)
-    asked(answers, clock, 1)
-    clock.now_s += 0.099
-    answers.heard(1)
+    answers = answered(clock)
     answers.settled(parts=False)
     clock.now_s += 0.03
     before_ms = answers.due_ms
@@ -97,10 +103,7 @@ def test_more_is_due_when_the_oldest_commit_is_answered(clock: HandClock) -> Non
 
 def test_after_a_parting_nothing_is_due_but_what_follows_it(clock: HandClock) -> None:
     """The draft that is still on its way is none any more."""
-    answers = AnswerTimes(clock)
-    asked(answers, clock, 1)
-    clock.now_s += 0.099
-    answers.heard(1)
+    answers = answered(clock)
     asked(answers, clock, 2)
     clock.now_s += 0.05
     answers.settled(parts=True)
@@ -112,10 +115,7 @@ def test_after_a_parting_nothing_is_due_but_what_follows_it(clock: HandClock) ->
 
 def test_more_is_due_at_once_while_blocks_follow_each_other(clock: HandClock) -> None:
     """When they stop, the next one follows what the drafter hears next."""
-    answers = AnswerTimes(clock)
-    asked(answers, clock, 1)
-    clock.now_s += 0.099
-    answers.heard(1)
+    answers = answered(clock)
     asked(answers, clock, 2)
     answers.used()
     assert answers.due_ms == 0
