@@ -7,6 +7,7 @@ from typing import Protocol
 
 from draftmesh.core.draft import DraftExtent
 from draftmesh.core.errors import DraftmeshError, ExhaustedError
+from draftmesh.core.sequences import common_length
 from draftmesh.core.text import TERMINAL_ROLES
 from draftmesh.drafter.branching import Branch
 from draftmesh.drafter.draft_token import DraftToken, DrawnBranch
@@ -14,7 +15,6 @@ from draftmesh.drafter.drawn_text import draft_tokens, spoken
 from draftmesh.drafter.judge import DrawText
 from draftmesh.drafter.opening import Opening
 from draftmesh.drafter.path_sequence import BlockBase
-from draftmesh.drafter.symbols import common_length
 from draftmesh.engine.judging import Judgement
 from draftmesh.engine.sequence import Sequence
 from draftmesh.engine.stats import StepReport

@@ -27,11 +27,12 @@ from draftmesh.core.draft import MAX_BRANCH_TOKENS, MAX_BRANCHES, Block, Commit,
 from draftmesh.core.errors import InternalError, StateError
 from draftmesh.core.evidence import Evidence, ProposalEvidence, PsiEvidence
 from draftmesh.core.sampling import Method
+from draftmesh.core.sequences import common_length
 from draftmesh.core.text import TERMINAL_ROLES, Item, TextPrefix, items_length
 from draftmesh.drafter.branching import Branch, likeliest_branches
 from draftmesh.drafter.draft_token import Divergence, DraftPosition, DraftToken
 from draftmesh.drafter.keep import Keep, keep_of
-from draftmesh.drafter.symbols import common_length, to_items, to_symbols
+from draftmesh.drafter.symbols import to_items, to_symbols
 
 _LEAST_BRANCH_TOKENS = 2
 

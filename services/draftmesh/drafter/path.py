@@ -19,8 +19,8 @@ from itertools import takewhile
 from typing import Protocol
 
 from draftmesh.core.protocols import TextEncoder, TokenTable
+from draftmesh.core.sequences import common_length
 from draftmesh.core.text import Item, Role, join_items
-from draftmesh.drafter.symbols import common_length
 from draftmesh.tokenization.utf8 import pending_length
 
 _WINDOW_TOKENS = 12  # encoded again at most, before new text

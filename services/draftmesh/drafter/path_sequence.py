@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from draftmesh.core.errors import DraftmeshError, ExhaustedError
+from draftmesh.core.sequences import common_length
 from draftmesh.drafter.context import ContextWindow
 from draftmesh.drafter.judge import Propose
 from draftmesh.drafter.opening import Opening
-from draftmesh.drafter.symbols import common_length
 from draftmesh.engine.judging import Judgement
 from draftmesh.engine.stats import StepReport
 

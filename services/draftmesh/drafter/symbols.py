@@ -27,9 +27,3 @@ def to_symbols(items: Iterable[Item]) -> tuple[int, ...]:
 def to_items(symbols: Sequence[int]) -> tuple[Item, ...]:
     """The same text as items; neighbouring bytes are joined."""
     return join_items([bytes((s,)) if s < _ROLE_BASE else Role(s - _ROLE_BASE) for s in symbols])
-
-
-def common_length(left: Sequence[object], right: Sequence[object]) -> int:
-    """How many leading symbols, ids or tokens the two share."""
-    limit = min(len(left), len(right))
-    return next((i for i in range(limit) if left[i] != right[i]), limit)

@@ -52,10 +52,9 @@ class DraftBuffer:
     def branches(self) -> tuple[tuple[tuple[Item, ...], bool], ...]:
         """For each that may still be taken, the text after the committed text that takes it, and whether it pauses."""
         kept, committed = self._trail.kept, self._trail.num_committed
-        starts = [(self._trail.find(branch.start), branch) for branch in self._branches.known]
         return tuple(
             (join_items((*kept[: start - committed], *branch.atoms)), branch.pauses)
-            for start, branch in starts
+            for start, branch in self._branches_by_start()
             if start is not None and start >= committed
         )
 
@@ -109,8 +108,7 @@ class DraftBuffer:
         """
         settled, start = self._cut(items), self._trail.num_committed
         agrees = self._trail.agrees(start, settled)
-        positions = [self._trail.find(branch.start) for branch in self._branches.known]
-        counts = [self._parts_at(settled, position) for position in positions]
+        counts = [self._parts_at(settled, position) for position, _ in self._branches_by_start()]
         if not agrees:
             self._drop(start)
         self._trail.extend(settled[self.kept :])
@@ -182,6 +180,10 @@ class DraftBuffer:
         self._guess(pauses=block.paused)
         return True
 
+    def _branches_by_start(self) -> list[tuple[int | None, Branch]]:
+        """Known branches, the oldest first, each with the index of the atom that it begins at; None: it is not here."""
+        return [(self._trail.find(branch.start), branch) for branch in self._branches.known]
+
     def _parts_at(self, settled: Sequence[Item], position: int | None) -> int | None:
         """How many atoms after the committed ones come before a position, if those settled say the same so far."""
         count = -1 if position is None else position - self._trail.num_committed
@@ -198,8 +200,9 @@ class DraftBuffer:
 
     def _go_along(self) -> None:
         """The draft goes on with a branch that begins where it ends: the pause there is over."""
-        starts = {self._trail.find(branch.start): branch for branch in reversed(self._branches.known)}
-        if (branch := starts.get(len(self._trail))) is not None:
+        end = len(self._trail)
+        branch = next((branch for start, branch in self._branches_by_start() if start == end), None)
+        if branch is not None:
             self._branches.remove(branch)
             self._trail.extend(branch.atoms)
             self._guess(pauses=branch.pauses)

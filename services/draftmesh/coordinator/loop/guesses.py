@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 
 from draftmesh.coordinator.drafting.drafts import Draft
+from draftmesh.core.sequences import common_length
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,7 @@ class Guess:
 
 def guess(judged_ids: Sequence[int], text: Draft) -> Guess:
     """The outcome after which ``text``, which follows the committed tokens, goes on; its draft may be empty."""
-    pairs = zip(judged_ids, text.ids, strict=False)
-    count = 1 + sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    count = common_length(judged_ids, text.ids) + 1
     return Guess(text.ids[:count], text.after(count))
 
 
