@@ -2,7 +2,8 @@
 
 A process for each, since transformers' TLI remaps the assistant's embedding in place. Between generations it waits on
 its pipe and computes nothing. All that is not named here is transformers' default, as a user gets it: 20 assistant
-tokens a round, cut where the assistant is less than 40 % sure, and a dynamic KV cache.
+tokens a round, cut where the assistant is less than 40 % sure, and a dynamic KV cache; but for what TLI needs to say
+what its target says (:func:`_in_order_of_ids`).
 """
 
 from __future__ import annotations
@@ -11,11 +12,18 @@ import enum
 import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from operator import itemgetter
 from typing import Any, cast
 
 import torch
 import transformers
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.generation.candidate_generator import (
     AssistedCandidateGenerator,
     AssistedCandidateGeneratorDifferentTokenizers,
@@ -175,9 +183,22 @@ def _load(spec: PeerSpec, name: str) -> PreTrainedModel:
 def _assistant(spec: PeerSpec, target: PreTrainedModel) -> dict[str, Any]:
     """The arguments of ``generate`` for assistance; for vocabularies of one size transformers wants no tokenizers."""
     assistant = _load(spec, spec.drafter)
-    tokenizers = [AutoTokenizer.from_pretrained(name) for name in (spec.target, spec.drafter)]
+    tokenizers = [_in_order_of_ids(AutoTokenizer.from_pretrained(name)) for name in (spec.target, spec.drafter)]
     if target.config.get_text_config().vocab_size != assistant.config.get_text_config().vocab_size:
         return {"assistant_model": assistant, "tokenizer": tokenizers[0], "assistant_tokenizer": tokenizers[1]}
     if tokenizers[0].get_vocab() != tokenizers[1].get_vocab():
         raise ValueError("transformers takes vocabularies of one size for equal, and these are not")
     return {"assistant_model": assistant}
+
+
+def _in_order_of_ids(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    """The same one, which lists its vocabulary by rising ids.
+
+    transformers (5.23) prunes the assistant's head to the common tokens in the order in which the assistant's
+    vocabulary lists them, and then takes its logits for those of rising ids. A fast tokenizer lists them in any order:
+    a draft token is then judged by the probability of another one, nearly every draft passes, and what is said is not
+    the target's.
+    """
+    vocabulary = dict(sorted(tokenizer.get_vocab().items(), key=itemgetter(1)))
+    tokenizer.get_vocab = vocabulary.copy
+    return tokenizer
