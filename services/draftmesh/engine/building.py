@@ -5,6 +5,7 @@ from __future__ import annotations
 from draftmesh.core.errors import ConfigError
 from draftmesh.decoding.judge import Judge as SamplingJudge
 from draftmesh.decoding.sampler import Sampler
+from draftmesh.engine.attention.backend import attention_backend
 from draftmesh.engine.block_pool import BlockPool
 from draftmesh.engine.config import EngineConfig
 from draftmesh.engine.engine import Engine
@@ -26,7 +27,7 @@ def assemble(prepared: PreparedModel, config: EngineConfig, judge: Judge, vocabu
     """An engine with any judge.
 
     Raises:
-        ConfigError: the KV pool does not fit into memory.
+        ConfigError: the KV pool does not fit into memory, or this torch lacks the attention's kernel.
     """
     config.validate()
     num_slots = config.kv_blocks * config.block_size_tokens
@@ -41,6 +42,7 @@ def assemble(prepared: PreparedModel, config: EngineConfig, judge: Judge, vocabu
         token_budget_tokens=config.step_rows,
         max_sequences=config.max_sequences,
     )
-    runner = ModelRunner(prepared.decoder, storage, config.block_size_tokens)
+    attention = attention_backend(config.attention, storage, config.block_size_tokens)
     pool = BlockPool(config.kv_blocks, config.block_size_tokens)
+    runner = ModelRunner(prepared.decoder, attention)
     return Engine(runner, judge, Paging(pool, shares_prefixes=config.prefix_cache), limits)

@@ -9,6 +9,7 @@ from draftmesh.core.errors import ConfigError
 from draftmesh.core.ranges import require_at_least
 
 DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
+AttentionName = Literal["sdpa_ragged", "varlen_paged"]
 QuantizationName = Literal["int8", "bitsandbytes-8bit", "bitsandbytes-4bit"]
 
 _CPU_STEP_ROWS = 64
@@ -35,6 +36,13 @@ class EngineConfig:
     """Quantise the weights while loading, which makes another model of them; None leaves them as they are.
 
     ``int8`` is our own and for a CPU; the others need a CUDA device and the named library.
+    """
+
+    attention: AttentionName = "sdpa_ragged"
+    """How rows attend: ``sdpa_ragged`` anywhere, or ``varlen_paged``: one kernel call for all sequences.
+
+    The latter needs a CUDA device, float16 or bfloat16, and a model without soft caps. It is experimental: it has never
+    run on a GPU yet.
     """
 
     block_size_tokens: int = 16
@@ -78,6 +86,10 @@ class EngineConfig:
             raise ConfigError(f"quantization must be one of {', '.join(get_args(QuantizationName))}")
         if self.quantization == "int8" and self.device_type != "cpu":
             raise ConfigError("quantization int8 needs the device cpu")
+        if self.attention not in get_args(AttentionName):
+            raise ConfigError(f"attention must be one of {', '.join(get_args(AttentionName))}, got {self.attention}")
+        if self.attention == "varlen_paged" and (self.device_type != "cuda" or self.dtype == "float32"):
+            raise ConfigError("attention varlen_paged needs the device cuda, and float16 or bfloat16")
         require_at_least(0, self, "threads", "max_context_tokens", "token_budget_tokens")
         require_at_least(1, self, "block_size_tokens", "max_sequences")
         require_at_least(2 * self.block_size_tokens, self, "kv_cache_tokens")

@@ -7,10 +7,8 @@ from typing import Protocol
 
 from torch import Tensor
 
-from draftmesh.engine.attention.metadata import step_metadata
-from draftmesh.engine.attention.sdpa_ragged import SdpaRagged
+from draftmesh.engine.attention.backend import AttentionBackend
 from draftmesh.engine.decoders.decoder import Decoder
-from draftmesh.engine.kv_storage import KvStorage
 from draftmesh.engine.packing import PackedRows
 
 
@@ -24,18 +22,14 @@ class Runner(Protocol):
 class ModelRunner:
     """A model over paged KV."""
 
-    def __init__(self, decoder: Decoder, storage: KvStorage, block_size: int) -> None:
+    def __init__(self, decoder: Decoder, attention: AttentionBackend) -> None:
         self._decoder = decoder
-        self._storage = storage
-        self._block_size = block_size
-        self._dtype = storage.layers[0].keys.dtype
+        self._attention = attention
 
     def run(self, batch: Sequence[PackedRows]) -> Tensor:
         """Store the KV of all rows; logits [wanted rows, vocab] in float32, sequence after sequence."""
-        metadata = step_metadata(batch, self._block_size, self._storage.device)
-        attention = SdpaRagged(self._storage, metadata, self._dtype)
         ids, positions, wanted = _flatten(batch)
-        return self._decoder.logits(ids, positions, wanted, attention)
+        return self._decoder.logits(ids, positions, wanted, self._attention.context(batch))
 
 
 def _flatten(batch: Sequence[PackedRows]) -> tuple[list[int], list[int], list[int]]:

@@ -16,8 +16,10 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from draftmesh.core.errors import UnsupportedModelError
+from draftmesh.engine.attention.backend import attention_backend
 from draftmesh.engine.attention.register import ATTENTION_NAME, AttentionOptions
 from draftmesh.engine.capabilities import expected_windows
+from draftmesh.engine.config import AttentionName
 from draftmesh.engine.decoders.decoder import Decoder
 from draftmesh.engine.decoders.transformers_decoder import TransformersDecoder
 from draftmesh.engine.kv_storage import KvShape, KvStorage
@@ -75,9 +77,11 @@ class Proof:
     ids: list[int]
     logits: Tensor  # [tokens, vocab], float32
     model_type: str
+    attention: AttentionName
+    """Of the engine's way."""
 
     @classmethod
-    def of(cls, model: PreTrainedModel, max_tokens: int) -> Proof:
+    def of(cls, model: PreTrainedModel, max_tokens: int, attention: AttentionName) -> Proof:
         """With a text of at most ``max_tokens``; the model's attention is the paged one before and after."""
         ids = _text(model, min(_TEXT_TOKENS, max_tokens))
         model.set_attn_implementation("eager")
@@ -85,11 +89,11 @@ class Proof:
             output = model(input_ids=torch.tensor([ids], device=model.device), use_cache=False)
         finally:
             model.set_attn_implementation(ATTENTION_NAME)
-        return cls(ids, output.logits[0].float(), model.config.model_type)
+        return cls(ids, output.logits[0].float(), model.config.model_type, attention)
 
     def difference(self, decoder: Decoder, shapes: tuple[KvShape, ...]) -> float:
         """How far the engine's way with ``decoder`` goes from the model's own, as a share of the largest logit."""
-        paged = _paged_logits(decoder, shapes, self.ids)
+        paged = _paged_logits(decoder, shapes, self.attention, self.ids)
         return float((paged - self.logits).abs().max() / self.logits.abs().max().clamp_min(1e-6))
 
     def require(self, decoder: Decoder, shapes: tuple[KvShape, ...], *, quantized: bool = False) -> float:
@@ -106,11 +110,11 @@ class Proof:
         return difference
 
 
-def _paged_logits(decoder: Decoder, shapes: tuple[KvShape, ...], ids: list[int]) -> Tensor:
+def _paged_logits(decoder: Decoder, shapes: tuple[KvShape, ...], attention: AttentionName, ids: list[int]) -> Tensor:
     """All logits [tokens, vocab]: in chunks, with a wrong draft taken back, a stranger beside one, and a single row."""
     blocks = -(-len(ids) // _BLOCK_SIZE)
     storage = KvStorage(shapes, (2 * blocks + 1) * _BLOCK_SIZE, decoder.dtype, decoder.device)
-    runner = ModelRunner(decoder, storage, _BLOCK_SIZE)
+    runner = ModelRunner(decoder, attention_backend(attention, storage, _BLOCK_SIZE))
     table = [2 * block + 1 for block in reversed(range(blocks))]
     first, second = len(ids) // 3, len(ids) // 2
     parts = [runner.run([PackedRows(ids[:first], 0, table, first)])]

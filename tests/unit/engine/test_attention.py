@@ -1,20 +1,24 @@
-"""Ragged attention against the definition: windows, soft caps, groups, scattered blocks."""
+"""Both backends against the definition: windows, soft caps, groups, scattered blocks."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from draftmesh.core.errors import UnsupportedModelError
+from draftmesh.engine.attention import varlen_kernels
+from draftmesh.engine.attention.backend import AttentionBackend
 from draftmesh.engine.attention.metadata import step_metadata
 from draftmesh.engine.attention.register import CONTEXT_KEYWORD, AttentionOptions, paged_attention
 from draftmesh.engine.attention.sdpa_ragged import SdpaRagged
+from draftmesh.engine.attention.varlen_paged import VarlenPaged
 from draftmesh.engine.kv_storage import KvShape, KvStorage
 from draftmesh.engine.packing import PackedRows
+from tests.helpers.varlen import plain_varlen_attn
 
 BLOCK_SIZE, HEADS, KV_HEADS, SIZE, VALUE_SIZE = 4, 6, 2, 8, 5
 CPU = torch.device("cpu")
@@ -23,7 +27,7 @@ CPU = torch.device("cpu")
 def by_definition(query: Tensor, keys: Tensor, values: Tensor, options: AttentionOptions) -> Tensor:
     """[rows, heads, value_size], row by row; query [rows, heads, size], keys and values [kv, kv_heads, size]."""
     first = keys.shape[0] - query.shape[0]
-    out = torch.empty(query.shape[0], HEADS, VALUE_SIZE)
+    out = torch.empty(query.shape[0], HEADS, values.shape[-1])
     for row in range(query.shape[0]):
         low = 0 if options.window is None else max(0, first + row - options.window + 1)
         for head in range(HEADS):
@@ -38,18 +42,38 @@ def by_definition(query: Tensor, keys: Tensor, values: Tensor, options: Attentio
 class Text:
     """A sequence with random queries, keys and values, computed in parts over one storage."""
 
-    def __init__(self, length: int, table: Sequence[int], seed: int) -> None:
+    def __init__(self, length: int, table: Sequence[int], seed: int, value_size: int = VALUE_SIZE) -> None:
         generator = torch.Generator().manual_seed(seed)
         self.table = table
         self.query = torch.randn(length, HEADS, SIZE, generator=generator)
         self.keys = torch.randn(length, KV_HEADS, SIZE, generator=generator)
-        self.values = torch.randn(length, KV_HEADS, VALUE_SIZE, generator=generator)
+        self.values = torch.randn(length, KV_HEADS, value_size, generator=generator)
 
 
-def attend(storage: KvStorage, parts: list[tuple[Text, int, int]], options: AttentionOptions) -> list[Tensor]:
+def ragged(storage: KvStorage) -> AttentionBackend:
+    """The reference."""
+    return SdpaRagged(storage, BLOCK_SIZE)
+
+
+def gathering(storage: KvStorage) -> AttentionBackend:
+    """The GPU's, over blocks that are gathered."""
+    return VarlenPaged(storage, BLOCK_SIZE, varlen_kernels.gathering_kernel)
+
+
+def paged(storage: KvStorage) -> AttentionBackend:
+    """The GPU's, through block tables."""
+    return VarlenPaged(storage, BLOCK_SIZE, varlen_kernels.paged_kernel)
+
+
+@pytest.fixture(autouse=True)
+def _any_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch's own kernel is for GPUs."""
+    monkeypatch.setattr(varlen_kernels, "varlen_attn", plain_varlen_attn)
+
+
+def attend(backend: AttentionBackend, parts: list[tuple[Text, int, int]], options: AttentionOptions) -> list[Tensor]:
     """Each part's rows ``start`` to ``end``, all in one step; [rows, heads, value_size] each."""
-    batch = [PackedRows([0] * (end - start), start, text.table, 0) for text, start, end in parts]
-    context = SdpaRagged(storage, step_metadata(batch, BLOCK_SIZE, CPU), torch.float32)
+    context = backend.context([PackedRows([0] * (end - start), start, text.table, 0) for text, start, end in parts])
     pack = [
         torch.cat([getattr(text, name)[start:end] for text, start, end in parts])
         for name in ("query", "keys", "values")
@@ -58,18 +82,32 @@ def attend(storage: KvStorage, parts: list[tuple[Text, int, int]], options: Atte
     return list(torch.split(out, [end - start for _, start, end in parts]))
 
 
+def new_storage(blocks: int, value_size: int = VALUE_SIZE) -> KvStorage:
+    """Of one layer."""
+    return KvStorage((KvShape(KV_HEADS, SIZE, value_size),), blocks * BLOCK_SIZE, torch.float32, CPU)
+
+
 @pytest.mark.parametrize("window", [None, 1, 3, 100])
-@pytest.mark.parametrize("softcap", [None, 2.0])
+@pytest.mark.parametrize(
+    ("backend_over", "softcap", "value_size"),
+    [(ragged, None, VALUE_SIZE), (ragged, 2.0, VALUE_SIZE), (gathering, None, SIZE), (paged, None, SIZE)],
+)
 @pytest.mark.parametrize("scattered", [False, True])
-def test_rows_attend_as_defined(window: int | None, softcap: float | None, scattered: bool) -> None:
+def test_rows_attend_as_defined(
+    backend_over: Callable[[KvStorage], AttentionBackend],
+    window: int | None,
+    softcap: float | None,
+    value_size: int,
+    scattered: bool,
+) -> None:
     """In chunks, beside a stranger, and one by one; over blocks in order and out of order."""
     options = AttentionOptions(1 / math.sqrt(SIZE), window, softcap)
-    storage = KvStorage((KvShape(KV_HEADS, SIZE, VALUE_SIZE),), 12 * BLOCK_SIZE, torch.float32, CPU)
-    text = Text(18, [7, 2, 9, 1, 4] if scattered else [2, 3, 4, 5, 6], seed=1)
-    other = Text(6, [10, 11], seed=2)
-    got = attend(storage, [(text, 0, 7)], options)
-    rest = attend(storage, [(other, 0, 6), (text, 7, 12)], options)
-    single = [attend(storage, [(text, row, row + 1)], options)[0] for row in range(12, 18)]
+    backend = backend_over(new_storage(12, value_size))
+    text = Text(18, [7, 2, 9, 1, 4] if scattered else [2, 3, 4, 5, 6], seed=1, value_size=value_size)
+    other = Text(6, [10, 11], seed=2, value_size=value_size)
+    got = attend(backend, [(text, 0, 7)], options)
+    rest = attend(backend, [(other, 0, 6), (text, 7, 12)], options)
+    single = [attend(backend, [(text, row, row + 1)], options)[0] for row in range(12, 18)]
     expected = by_definition(text.query, text.keys, text.values, options)
     torch.testing.assert_close(torch.cat([*got, rest[1], *single]), expected, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(rest[0], by_definition(other.query, other.keys, other.values, options))
@@ -78,11 +116,11 @@ def test_rows_attend_as_defined(window: int | None, softcap: float | None, scatt
 def test_rows_computed_again_overwrite_what_was_there() -> None:
     """Rollback is nothing but computing from an earlier position."""
     options = AttentionOptions(0.3, None, None)
-    storage = KvStorage((KvShape(KV_HEADS, SIZE, VALUE_SIZE),), 8 * BLOCK_SIZE, torch.float32, CPU)
+    backend = ragged(new_storage(8))
     wrong, right = Text(12, [1, 2, 3], seed=1), Text(12, [1, 2, 3], seed=2)
-    attend(storage, [(right, 0, 5)], options)
-    attend(storage, [(wrong, 5, 12)], options)
-    got = attend(storage, [(right, 5, 9)], options)[0]
+    attend(backend, [(right, 0, 5)], options)
+    attend(backend, [(wrong, 5, 12)], options)
+    got = attend(backend, [(right, 5, 9)], options)[0]
     expected = by_definition(right.query[:9], right.keys[:9], right.values[:9], options)[5:]
     torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
 
@@ -94,6 +132,16 @@ def test_slots_in_one_stretch_are_read_where_they_lie() -> None:
     assert (in_order.first_slot, in_order.slots) == (12, None)
     assert scattered.slots is not None
     assert scattered.slots.tolist() == [12, 13, 14, 15, 24]
+
+
+@pytest.mark.parametrize(
+    ("softcap", "value_size", "what"), [(2.0, SIZE, "soft caps"), (None, VALUE_SIZE, "values of another size")]
+)
+def test_what_the_gpu_kernel_cannot_do_is_refused(softcap: float | None, value_size: int, what: str) -> None:
+    """By name, with what to choose instead."""
+    text = Text(3, [1], seed=1, value_size=value_size)
+    with pytest.raises(UnsupportedModelError, match=f"{what}.*choose attention sdpa_ragged"):
+        attend(paged(new_storage(2, value_size)), [(text, 0, 3)], AttentionOptions(0.3, None, softcap))
 
 
 class _Layer(nn.Module):

@@ -21,6 +21,7 @@ def test_the_defaults_are_valid() -> None:
         ("model", ""),
         ("dtype", "float8"),
         ("quantization", "magic"),
+        ("attention", "linear"),
         ("threads", -1),
         ("block_size_tokens", 0),
         ("kv_cache_tokens", 16),
@@ -41,6 +42,14 @@ def test_our_own_quantization_is_for_a_cpu() -> None:
     EngineConfig(model="somewhere", quantization="int8").validate()
     with pytest.raises(ConfigError, match="int8 needs the device cpu"):
         EngineConfig(model="somewhere", quantization="int8", device="cuda:1").validate()
+
+
+@pytest.mark.parametrize(("device", "dtype"), [("cpu", "bfloat16"), ("cuda", "float32")])
+def test_the_gpu_attention_is_for_half_precision_on_a_gpu(device: str, dtype: Any) -> None:  # noqa: ANN401
+    """Its kernels are."""
+    EngineConfig(model="somewhere", attention="varlen_paged", device="cuda:1", dtype="bfloat16").validate()
+    with pytest.raises(ConfigError, match="varlen_paged needs the device cuda, and float16 or bfloat16"):
+        EngineConfig(model="somewhere", attention="varlen_paged", device=device, dtype=dtype).validate()
 
 
 @pytest.mark.parametrize(

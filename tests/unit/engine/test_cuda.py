@@ -1,4 +1,4 @@
-"""The same engine on a GPU: the reference attention, gathered."""
+"""The same engine on a GPU: with the reference attention, and the attention made for it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,22 @@ import pytest
 import torch
 
 from draftmesh.core.sampling import Method
+from draftmesh.engine.attention.register import ATTENTION_NAME, register_attention
 from draftmesh.engine.building import assemble
 from draftmesh.engine.config import EngineConfig
+from draftmesh.engine.decoders.transformers_decoder import TransformersDecoder
 from draftmesh.engine.loading import prepare_model
+from draftmesh.engine.self_test import Proof, probe_layers
 from tests.helpers.engines import GreedyJudge, RecordingListener, new_history, run_dry
 from tests.helpers.tiny_models import TINY_CONFIGS, VOCABULARY_SIZE, tiny_model, whole_logits
 
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+_WITH_SOFT_CAPS = frozenset({"gemma2"})
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
 @pytest.mark.parametrize("family", TINY_CONFIGS)
 def test_a_gpu_says_what_a_cpu_says(family: str) -> None:
     """Greedy decoding of a few sequences with drafts, in float32."""
@@ -35,3 +42,16 @@ def test_a_gpu_says_what_a_cpu_says(family: str) -> None:
         for _ in listener.tokens:
             text.append(int(whole_logits(plain, text)[-1].argmax()))
         assert listener.tokens == text[len(prompt) :]
+
+
+@pytest.mark.parametrize("family", sorted(TINY_CONFIGS.keys() - _WITH_SOFT_CAPS))
+def test_the_gpu_attention_gives_what_the_reference_gives(family: str) -> None:
+    """In chunks, with a draft taken back, beside a stranger; as near to the model's own as the reference is."""
+    register_attention()
+    model = tiny_model(family).to(device="cuda", dtype=torch.bfloat16).eval()
+    model.set_attn_implementation(ATTENTION_NAME)
+    with torch.inference_mode():
+        shapes, decoder = probe_layers(model), TransformersDecoder(model)
+        reference = Proof.of(model, 256, "sdpa_ragged").difference(decoder, shapes)
+        varlen = Proof.of(model, 256, "varlen_paged").difference(decoder, shapes)
+    assert varlen <= max(2 * reference, 0.02)

@@ -8,16 +8,33 @@ matter of the mask: the KV of a sliding layer is kept whole, since a ring buffer
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from draftmesh.engine.attention.metadata import RowSpan, StepMetadata
+from draftmesh.engine.attention.metadata import RowSpan, StepMetadata, step_metadata
 from draftmesh.engine.attention.register import AttentionOptions
 from draftmesh.engine.kv_storage import KvStorage, LayerKv
+from draftmesh.engine.packing import PackedRows
 
 
 class SdpaRagged:
+    """Satisfies :class:`draftmesh.engine.attention.backend.AttentionBackend`."""
+
+    def __init__(self, storage: KvStorage, block_size: int) -> None:
+        self._storage = storage
+        self._block_size = block_size
+        self._dtype = storage.layers[0].keys.dtype
+
+    def context(self, batch: Sequence[PackedRows]) -> RaggedContext:
+        """Lay out a step."""
+        metadata = step_metadata(batch, self._block_size, self._storage.device)
+        return RaggedContext(self._storage, metadata, self._dtype)
+
+
+class RaggedContext:
     """The attention context of one step."""
 
     def __init__(self, storage: KvStorage, metadata: StepMetadata, dtype: torch.dtype) -> None:

@@ -1,0 +1,122 @@
+"""Attention for a GPU: one kernel call a layer for all sequences, over the paged KV.
+
+It knows no soft cap, and wants keys as long as values.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from draftmesh.core.errors import UnsupportedModelError
+from draftmesh.engine.attention.register import AttentionOptions
+from draftmesh.engine.kv_storage import KvStorage
+from draftmesh.engine.packing import PackedRows
+
+
+@dataclass(frozen=True, slots=True)
+class VarlenStep:
+    """Where the rows of a step and their KV lie."""
+
+    write_slots: Tensor  # [rows] int64
+    query_starts: Tensor  # [sequences + 1] int32
+    most_rows: int
+    """Of a sequence."""
+
+    kv_lengths: Tensor  # [sequences] int32
+    most_kv: int
+    """Tokens that a sequence attends to."""
+
+    block_tables: Tensor  # [sequences, most blocks of one] int32; filled up with 0
+
+
+class VarlenKernel(Protocol):
+    """Causal attention of ragged rows, aligned at the lower right."""
+
+    def __call__(
+        self,
+        query: Tensor,  # [rows, heads, size]
+        keys: Tensor,  # [blocks, block size, kv_heads, size]
+        values: Tensor,  # [blocks, block size, kv_heads, size]
+        step: VarlenStep,
+        *,
+        scale: float,
+        window: int | None,
+    ) -> Tensor:  # [rows, heads, size]
+        """``window``: positions that a row sees at most, its own included."""
+
+
+class VarlenPaged:
+    """Satisfies :class:`draftmesh.engine.attention.backend.AttentionBackend`."""
+
+    def __init__(self, storage: KvStorage, block_size: int, kernel: VarlenKernel) -> None:
+        self._storage = storage
+        self._block_size = block_size
+        self._kernel = kernel
+
+    def context(self, batch: Sequence[PackedRows]) -> VarlenContext:
+        """Lay out a step."""
+        step = varlen_step(batch, self._block_size, self._storage.device)
+        return VarlenContext(self._storage, self._block_size, step, self._kernel)
+
+
+class VarlenContext:
+    """The attention context of one step."""
+
+    def __init__(self, storage: KvStorage, block_size: int, step: VarlenStep, kernel: VarlenKernel) -> None:
+        self._storage = storage
+        self._block_size = block_size
+        self._step = step
+        self._kernel = kernel
+
+    def attend(
+        self,
+        layer: int,
+        query: Tensor,  # [rows, heads, size]
+        key: Tensor,  # [rows, kv_heads, size]
+        value: Tensor,  # [rows, kv_heads, size]
+        options: AttentionOptions,
+    ) -> Tensor:  # [rows, heads, size]
+        """Store the rows' keys and values, then attend.
+
+        Raises:
+            UnsupportedModelError: the layer wants a soft cap, or values of another size than keys.
+        """
+        if options.softcap is not None or key.shape[-1] != value.shape[-1]:
+            what = "soft caps" if options.softcap is not None else "values of another size than keys"
+            raise UnsupportedModelError(f"varlen_paged attention has no {what}: choose attention sdpa_ragged")
+        kv = self._storage.layers[layer]
+        kv.keys.index_copy_(1, self._step.write_slots, key.transpose(0, 1))
+        kv.values.index_copy_(1, self._step.write_slots, value.transpose(0, 1))
+        keys, values = self._blocks(kv.keys), self._blocks(kv.values)
+        return self._kernel(query, keys, values, self._step, scale=options.scaling, window=options.window)
+
+    def _blocks(self, stored: Tensor) -> Tensor:
+        """[blocks, block size, kv_heads, size] as a view of stored [kv_heads, slots, size]."""
+        return stored.unflatten(1, (-1, self._block_size)).permute(1, 2, 0, 3)
+
+
+def varlen_step(batch: Sequence[PackedRows], block_size: int, device: torch.device) -> VarlenStep:
+    """Lay out a batch, sequence after sequence."""
+    tables = [rows.block_table[: -(-rows.end // block_size)] for rows in batch]
+    most_blocks = max(map(len, tables))
+    slots = [
+        table[position // block_size] * block_size + position % block_size
+        for rows, table in zip(batch, tables, strict=True)
+        for position in range(rows.start, rows.end)
+    ]
+    starts = list(itertools.accumulate((rows.count for rows in batch), initial=0))
+    filled = [[*table, *[0] * (most_blocks - len(table))] for table in tables]
+    return VarlenStep(
+        write_slots=torch.tensor(slots, device=device),
+        query_starts=torch.tensor(starts, dtype=torch.int32, device=device),
+        most_rows=max(rows.count for rows in batch),
+        kv_lengths=torch.tensor([rows.end for rows in batch], dtype=torch.int32, device=device),
+        most_kv=max(rows.end for rows in batch),
+        block_tables=torch.tensor(filled, dtype=torch.int32, device=device),
+    )
