@@ -98,7 +98,7 @@ class VarlenContext:
 
     def _blocks(self, stored: Tensor) -> Tensor:
         """[blocks, block size, kv_heads, size] as a view of stored [kv_heads, slots, size]."""
-        return stored.unflatten(1, (-1, self._block_size)).permute(1, 2, 0, 3)
+        return stored.view(stored.shape[0], -1, self._block_size, stored.shape[2]).permute(1, 2, 0, 3)
 
 
 def varlen_step(batch: Sequence[PackedRows], block_size: int, device: torch.device) -> VarlenStep:
