@@ -89,6 +89,29 @@ class Sampler:
                 result.ids[index], result.logprobs[index] = token, token_logprobs
         return result
 
+    def ranked(
+        self,
+        logits: Tensor,  # [rows, vocab_rows], float32 or narrower; not changed
+        rows: Sequence[DrawRow],
+        count: int,
+    ) -> list[list[int]]:
+        """For each row the tokens that it would draw if those before them were ruled out, ``count`` at most.
+
+        The first is what :meth:`draw` draws, unless another one is exactly as good. A row that is cut by top-k, top-p
+        or min-p ranks its support, which may have fewer.
+
+        Raises:
+            InternalError: a row's largest logit is not finite.
+        """
+        tokens = logits[:, : len(self._keys)]
+        found: list[list[int]] = [[]] * len(rows)
+        for kind, indices in self._blocks(rows):
+            chosen = tokens if len(indices) == len(rows) else tokens[indices]
+            ranks = self._rank_block(kind, chosen, [rows[index] for index in indices], count)
+            for index, ids in zip(indices, ranks, strict=True):
+                found[index] = ids
+        return found
+
     def draw_from(
         self,
         weights: Tensor,  # [rows, tokens], float64, not negative: the law of each row up to a factor; not changed
@@ -144,6 +167,26 @@ class Sampler:
             return self._draw_full(scores, rows)
         return self._draw_truncated(scores, rows)
 
+    def _rank_block(self, kind: _Kind, logits: Tensor, rows: Sequence[DrawRow], count: int) -> list[list[int]]:
+        scores = logits if kind is _Kind.GREEDY else processed_scores(logits, rows)
+        if kind is _Kind.TRUNCATED:
+            return self._rank_truncated(scores, rows, count)
+        if kind is _Kind.FULL:
+            scores = add_gumbel(scores, self._keys, word_tensor([row.position for row in rows], self._device))
+        best, ids = scores.topk(min(count, scores.shape[-1]))
+        require_finite(best[:, 0])
+        return _possible(ids, best)
+
+    def _rank_truncated(self, scores: Tensor, rows: Sequence[DrawRow], count: int) -> list[list[int]]:
+        found: list[list[int]] = [[]] * len(rows)
+        for indices, support in supports(scores, [row.sampling for row in rows]):
+            words = word_tensor([rows[index].position for index in indices], self._device)
+            noisy = add_gumbel(support.scores.clone(), self._keys[support.ids], words)
+            best, order = noisy.topk(min(count, noisy.shape[-1]))
+            for index, ids in zip(indices, _possible(support.ids.gather(-1, order), best), strict=True):
+                found[index] = ids
+        return found
+
     def _draw_full(self, scores: Tensor, rows: Sequence[DrawRow]) -> Draws:
         kept = scores.clone() if any(row.sampling.logprobs is not None for row in rows) else scores
         words = word_tensor([row.position for row in rows], self._device)
@@ -161,6 +204,15 @@ class Sampler:
             for position, index in enumerate(indices):
                 result.ids[index], result.logprobs[index] = ids[position], logprobs[position]
         return result
+
+
+def _possible(
+    ids: Tensor,  # [rows, count]
+    scores: Tensor,  # [rows, count], falling
+) -> list[list[int]]:
+    """Each row's ids, without those that are impossible."""
+    pairs = zip(ids.tolist(), scores.isneginf().logical_not().sum(dim=-1).tolist(), strict=True)
+    return [own[:possible] for own, possible in pairs]
 
 
 def _kind(row: DrawRow) -> _Kind:

@@ -20,16 +20,9 @@ def runners_up(
     drawn: Sequence[int],
     count: int,
 ) -> list[tuple[RunnerUp, ...]]:
-    """``count`` of them for each row, the nearest first, with the probabilities that the model gives them."""
-    left, latest = logits.clone(), torch.tensor(drawn, device=logits.device)
-    found: list[Tensor] = []
-    for _ in range(count):
-        left.scatter_(1, latest.unsqueeze(1), float("-inf"))
-        latest = torch.tensor(sampler.draw(left, rows).ids, device=logits.device)
-        found.append(latest)
-    tokens = torch.stack(found, dim=1)  # [rows, count]
-    likely = laws_of(logits, [row.sampling.temperature for row in rows]).gather(1, tokens)
-    return [
-        tuple(map(RunnerUp, own, confidences))
-        for own, confidences in zip(tokens.tolist(), likely.tolist(), strict=True)
-    ]
+    """``count`` of them at most for each row, the nearest first, with the probabilities that the model gives them."""
+    ranks = sampler.ranked(logits, rows, count + 1)
+    found = [[token for token in ids if token != own][:count] for ids, own in zip(ranks, drawn, strict=True)]
+    padded = torch.tensor([ids + [0] * (count - len(ids)) for ids in found], device=logits.device)  # [rows, count]
+    likely = laws_of(logits, [row.sampling.temperature for row in rows]).gather(1, padded).tolist()
+    return [tuple(map(RunnerUp, ids, confidences)) for ids, confidences in zip(found, likely, strict=True)]

@@ -102,6 +102,32 @@ def test_nan_logits_are_refused(params: SamplingParams) -> None:
         Sampler(TABLE, "cpu", TOKENS).draw(torch.tensor([[0.0, 1.0, math.nan, 0.0, 0.0, 0.0]]), [row(params)])
 
 
+@pytest.mark.parametrize(
+    "params", [params for params in PARAMS if not (params.top_k or params.min_p or params.top_p < 1)]
+)
+def test_ranks_are_what_would_be_drawn_if_those_before_were_ruled_out(params: SamplingParams) -> None:
+    """One after the other, until no token is left."""
+    generator = torch.Generator().manual_seed(3)
+    rows = [row(params, seed, output=(1,)) for seed in range(20)]
+    logits = torch.randn(len(rows), TOKENS, generator=generator) * 2
+    sampler = Sampler(TABLE, "cpu", TOKENS)
+    ranks = sampler.ranked(logits, rows, 3)
+    for place in range(3):
+        assert [ids[place] for ids in ranks] == sampler.draw(logits, rows).ids
+        logits[range(len(rows)), [ids[place] for ids in ranks]] = -math.inf
+
+
+@pytest.mark.parametrize("params", PARAMS)
+def test_ranks_stay_within_the_support(params: SamplingParams) -> None:
+    """A row that is cut ranks what is left; the drawn token is the first."""
+    sampler, rows = Sampler(TABLE, "cpu", TOKENS), [row(params, seed) for seed in range(20)]
+    logits = torch.tensor([[0.5, 2.0, 1.0, -1.0, 2.1, 0.0]] * len(rows))
+    laws = sampler.law(logits, rows) if params.temperature else torch.ones(len(rows), TOKENS)
+    ranks = sampler.ranked(logits, rows, 9)
+    assert [ids[0] for ids in ranks] == sampler.draw(logits, rows).ids
+    assert [sorted(ids) for ids in ranks] == [torch.nonzero(law).flatten().tolist() for law in laws]
+
+
 def test_no_rows_draw_nothing() -> None:
     """An empty batch is a batch."""
     assert Sampler(TABLE, "cpu", TOKENS).draw(torch.empty(0, TOKENS), []).ids == []
