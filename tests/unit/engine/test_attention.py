@@ -57,12 +57,12 @@ def ragged(storage: KvStorage) -> AttentionBackend:
 
 def gathering(storage: KvStorage) -> AttentionBackend:
     """The GPU's, over blocks that are gathered."""
-    return VarlenPaged(storage, BLOCK_SIZE, varlen_kernels.gathering_kernel)
+    return VarlenPaged(storage, BLOCK_SIZE, varlen_kernels.FlashKernel(reads_block_tables=False))
 
 
 def paged(storage: KvStorage) -> AttentionBackend:
     """The GPU's, through block tables."""
-    return VarlenPaged(storage, BLOCK_SIZE, varlen_kernels.paged_kernel)
+    return VarlenPaged(storage, BLOCK_SIZE, varlen_kernels.FlashKernel(reads_block_tables=True))
 
 
 @pytest.fixture(autouse=True)

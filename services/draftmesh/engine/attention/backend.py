@@ -34,7 +34,7 @@ def attention_backend(name: AttentionName, storage: KvStorage, block_size: int) 
 
 def _flash_kernel() -> VarlenKernel:
     try:
-        from draftmesh.engine.attention.varlen_kernels import flash_kernel  # noqa: PLC0415 (newer than the oldest torch)
+        from draftmesh.engine.attention.varlen_kernels import FlashKernel  # noqa: PLC0415 (newer than the oldest torch)
     except ImportError as error:
         raise ConfigError(f"attention varlen_paged needs a newer torch: {error}") from error
-    return flash_kernel()
+    return FlashKernel.active()

@@ -33,6 +33,8 @@ class VarlenStep:
     """Tokens that a sequence attends to."""
 
     block_tables: Tensor  # [sequences, most blocks of one] int32; filled up with 0
+    gathered_starts: Tensor  # [sequences + 1] int32
+    """Where the tokens of each sequence begin if the blocks of all tables are gathered in order."""
 
 
 class VarlenKernel(Protocol):
@@ -119,4 +121,5 @@ def varlen_step(batch: Sequence[PackedRows], block_size: int, device: torch.devi
         kv_lengths=torch.tensor([rows.end for rows in batch], dtype=torch.int32, device=device),
         most_kv=max(rows.end for rows in batch),
         block_tables=torch.tensor(filled, dtype=torch.int32, device=device),
+        gathered_starts=torch.arange(len(batch) + 1, dtype=torch.int32, device=device) * (most_blocks * block_size),
     )
