@@ -58,7 +58,8 @@ class ToyProposals:
         """How sure the drafter is of each."""
         logits = self.model.logits([drawing.path for drawing in drawings])
         temperatures = [self.sampling.temperature] * len(drawings)
-        return confidences_of(logits, temperatures, [proposal.token for proposal in proposals])
+        found = confidences_of(logits, temperatures, [(proposal.token,) for proposal in proposals])
+        return [own[0] for own in found]
 
     def encode(self, tokens: Sequence[int], target: ToyModel) -> tuple[int, ...]:
         """The drafter's ids of a committed text."""

@@ -78,16 +78,14 @@ class Judge:
         for case in cases:
             rows.extend(case.history.rows(case.draft))
         draws = self._sampler.draw(logits, rows)
-        ends = list(accumulate(1 + len(case.draft) for case in cases))
+        ends = accumulate(1 + len(case.draft) for case in cases)
         return [
-            _judge_matching(
-                case, Draws(draws.ids[end - 1 - len(case.draft) : end], draws.logprobs[end - 1 - len(case.draft) : end])
-            )
+            _judge_matching(case, draws, slice(end - 1 - len(case.draft), end))
             for case, end in zip(cases, ends, strict=True)
         ]
 
 
-def _judge_matching(case: Case, draws: Draws) -> Judgement:
-    acceptance = accept(case.draft, draws.ids)
-    logprobs = draws.logprobs[: len(acceptance.tokens)]
+def _judge_matching(case: Case, draws: Draws, own: slice) -> Judgement:
+    acceptance = accept(case.draft, draws.ids[own])
+    logprobs = draws.logprobs[own][: len(acceptance.tokens)]
     return Judgement(acceptance.accepted, acceptance.tokens, tuple(entry for entry in logprobs if entry is not None))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -43,6 +44,10 @@ class Draws:
     logprobs: list[TokenLogprobs | None]
     """None where the row's sampling does not ask for them."""
 
+    ranks: list[list[int]]
+    """The drawn token, and after it those that the row would draw if all before them were ruled out: as many as were
+    asked for, or as are possible."""
+
 
 class _Kind(enum.Enum):
     GREEDY = enum.auto()
@@ -73,44 +78,23 @@ class Sampler:
         self,
         logits: Tensor,  # [rows, vocab_rows], float32 or narrower; not changed
         rows: Sequence[DrawRow],
+        *,
+        ranks: int = 1,
     ) -> Draws:
-        """Draw one token for each row.
+        """Draw one token for each row, and find the ``ranks - 1`` that it would draw next.
+
+        A row that is cut by top-k, top-p or min-p ranks its support. Of equally good tokens the lowest id comes first.
 
         Raises:
             InternalError: a row's largest logit is not finite.
         """
         assert logits.shape == (len(rows), self._vocab_rows), "one row of logits for each draw"
         tokens = logits[:, : len(self._keys)]
-        result = Draws([0] * len(rows), [None] * len(rows))
+        result = Draws([0] * len(rows), [None] * len(rows), [[]] * len(rows))
         for kind, indices in self._blocks(rows):
             chosen = tokens if len(indices) == len(rows) else tokens[indices]
-            drawn = self._draw_block(kind, chosen, [rows[index] for index in indices])
-            for index, token, token_logprobs in zip(indices, drawn.ids, drawn.logprobs, strict=True):
-                result.ids[index], result.logprobs[index] = token, token_logprobs
+            _scatter(result, indices, self._draw_block(kind, chosen, [rows[index] for index in indices], ranks))
         return result
-
-    def ranked(
-        self,
-        logits: Tensor,  # [rows, vocab_rows], float32 or narrower; not changed
-        rows: Sequence[DrawRow],
-        count: int,
-    ) -> list[list[int]]:
-        """For each row the tokens that it would draw if those before them were ruled out, ``count`` at most.
-
-        The first is what :meth:`draw` draws, unless another one is exactly as good. A row that is cut by top-k, top-p
-        or min-p ranks its support, which may have fewer.
-
-        Raises:
-            InternalError: a row's largest logit is not finite.
-        """
-        tokens = logits[:, : len(self._keys)]
-        found: list[list[int]] = [[]] * len(rows)
-        for kind, indices in self._blocks(rows):
-            chosen = tokens if len(indices) == len(rows) else tokens[indices]
-            ranks = self._rank_block(kind, chosen, [rows[index] for index in indices], count)
-            for index, ids in zip(indices, ranks, strict=True):
-                found[index] = ids
-        return found
 
     def draw_from(
         self,
@@ -135,7 +119,7 @@ class Sampler:
         if all(row.sampling.logprobs is None for row in rows):
             return [None] * len(rows)
         scores = processed_log_probs(logits[:, : len(self._keys)], rows)
-        return _with_logprobs(scores, torch.tensor(ids, device=scores.device), rows).logprobs
+        return _logprobs_of_rows(scores, torch.tensor(ids, device=scores.device), rows)
 
     def law(
         self,
@@ -155,62 +139,59 @@ class Sampler:
             for start in range(0, len(indices), step):
                 yield kind, indices[start : start + step]
 
-    def _draw_block(self, kind: _Kind, logits: Tensor, rows: Sequence[DrawRow]) -> Draws:
+    def _draw_block(self, kind: _Kind, logits: Tensor, rows: Sequence[DrawRow], ranks: int) -> Draws:
         if kind is _Kind.GREEDY:
-            best, ids = logits.max(dim=-1)
-            require_finite(best)
-            return Draws(ids.tolist(), [None] * len(rows))
+            best, ids = _best(logits, ranks)
+            require_finite(best[:, 0])
+            return Draws(ids[:, 0].tolist(), [None] * len(rows), _possible(ids, best))
         scores = processed_scores(logits, rows)
-        if kind is _Kind.GREEDY_PROCESSED:
-            return _with_logprobs(scores, scores.argmax(dim=-1), rows)
-        if kind is _Kind.FULL:
-            return self._draw_full(scores, rows)
-        return self._draw_truncated(scores, rows)
-
-    def _rank_block(self, kind: _Kind, logits: Tensor, rows: Sequence[DrawRow], count: int) -> list[list[int]]:
-        scores = logits if kind is _Kind.GREEDY else processed_scores(logits, rows)
         if kind is _Kind.TRUNCATED:
-            return self._rank_truncated(scores, rows, count)
-        if kind is _Kind.FULL:
-            scores = add_gumbel(scores, self._keys, word_tensor([row.position for row in rows], self._device))
-        best, ids = scores.topk(min(count, scores.shape[-1]))
-        require_finite(best[:, 0])
-        return _possible(ids, best)
+            return self._draw_truncated(scores, rows, ranks)
+        noisy = self._with_noise(scores, rows) if kind is _Kind.FULL else scores
+        best, ids = _best(noisy, ranks)
+        return Draws(ids[:, 0].tolist(), _logprobs_of_rows(scores, ids[:, 0], rows), _possible(ids, best))
 
-    def _rank_truncated(self, scores: Tensor, rows: Sequence[DrawRow], count: int) -> list[list[int]]:
-        found: list[list[int]] = [[]] * len(rows)
-        for indices, support in supports(scores, [row.sampling for row in rows]):
-            words = word_tensor([rows[index].position for index in indices], self._device)
-            noisy = add_gumbel(support.scores.clone(), self._keys[support.ids], words)
-            best, order = noisy.topk(min(count, noisy.shape[-1]))
-            for index, ids in zip(indices, _possible(support.ids.gather(-1, order), best), strict=True):
-                found[index] = ids
-        return found
+    def _with_noise(self, scores: Tensor, rows: Sequence[DrawRow]) -> Tensor:
+        """Overwrites the scores, unless log probabilities are asked for."""
+        own = scores.clone() if any(row.sampling.logprobs is not None for row in rows) else scores
+        return add_gumbel(own, self._keys, word_tensor([row.position for row in rows], self._device))
 
-    def _draw_full(self, scores: Tensor, rows: Sequence[DrawRow]) -> Draws:
-        kept = scores.clone() if any(row.sampling.logprobs is not None for row in rows) else scores
-        words = word_tensor([row.position for row in rows], self._device)
-        ids = add_gumbel(scores, self._keys, words).argmax(dim=-1)
-        return _with_logprobs(kept, ids, rows)
-
-    def _draw_truncated(self, scores: Tensor, rows: Sequence[DrawRow]) -> Draws:
-        result = Draws([0] * len(rows), [None] * len(rows))
+    def _draw_truncated(self, scores: Tensor, rows: Sequence[DrawRow], ranks: int) -> Draws:
+        result = Draws([0] * len(rows), [None] * len(rows), [[]] * len(rows))
         for indices, support in supports(scores, [row.sampling for row in rows]):
             selected = [rows[index] for index in indices]
             words = word_tensor([row.position for row in selected], self._device)
-            best = add_gumbel(support.scores.clone(), self._keys[support.ids], words).argmax(dim=-1, keepdim=True)
-            ids = support.ids.gather(-1, best).flatten().tolist()
-            logprobs = _logprobs(support.scores.logsumexp(dim=-1), support.scores.gather(-1, best), support, selected)
-            for position, index in enumerate(indices):
-                result.ids[index], result.logprobs[index] = ids[position], logprobs[position]
+            best, places = _best(add_gumbel(support.scores.clone(), self._keys[support.ids], words), ranks)
+            ids, chosen = support.ids.gather(-1, places), support.scores.gather(-1, places[:, :1])
+            logprobs = _logprobs(support.scores.logsumexp(dim=-1), chosen, support, selected)
+            _scatter(result, indices, Draws(ids[:, 0].tolist(), logprobs, _possible(ids, best)))
         return result
+
+
+def _best(scores: Tensor, ranks: int) -> tuple[Tensor, Tensor]:
+    """The greatest scores of each row, falling, and their places; [rows, ranks] both, or fewer columns."""
+    if ranks == 1:
+        return scores.max(dim=-1, keepdim=True)
+    return leading(scores, ranks)
+
+
+def _scatter(result: Draws, indices: Sequence[int], drawn: Draws) -> None:
+    """Put the entries of ``drawn`` where they belong."""
+    for place, index in enumerate(indices):
+        result.ids[index], result.logprobs[index], result.ranks[index] = (
+            drawn.ids[place],
+            drawn.logprobs[place],
+            drawn.ranks[place],
+        )
 
 
 def _possible(
     ids: Tensor,  # [rows, count]
     scores: Tensor,  # [rows, count], falling
 ) -> list[list[int]]:
-    """Each row's ids, without those that are impossible."""
+    """Each row's ids, without those that are impossible; the first is never."""
+    if ids.shape[1] == 1:
+        return cast("list[list[int]]", ids.tolist())
     pairs = zip(ids.tolist(), scores.isneginf().logical_not().sum(dim=-1).tolist(), strict=True)
     return [own[:possible] for own, possible in pairs]
 
@@ -222,8 +203,12 @@ def _kind(row: DrawRow) -> _Kind:
     return _Kind.GREEDY_PROCESSED if params.has_penalties or params.logprobs is not None else _Kind.GREEDY
 
 
-def _with_logprobs(scores: Tensor, ids: Tensor, rows: Sequence[DrawRow]) -> Draws:
-    """Log probabilities of tokens drawn from whole rows of scores."""
+def _logprobs_of_rows(
+    scores: Tensor,  # [rows, tokens]
+    ids: Tensor,  # [rows]
+    rows: Sequence[DrawRow],
+) -> list[TokenLogprobs | None]:
+    """Of one token of each row, where they are asked for."""
     asked = [index for index, row in enumerate(rows) if row.sampling.logprobs is not None]
     logprobs: list[TokenLogprobs | None] = [None] * len(rows)
     if asked:
@@ -234,7 +219,7 @@ def _with_logprobs(scores: Tensor, ids: Tensor, rows: Sequence[DrawRow]) -> Draw
         found = _logprobs(own.logsumexp(dim=-1), chosen, Support(top_ids, values), selected)
         for index, entry in zip(asked, found, strict=True):
             logprobs[index] = entry
-    return Draws(ids.tolist(), logprobs)
+    return logprobs
 
 
 def _logprobs(

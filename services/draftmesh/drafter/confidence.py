@@ -15,18 +15,12 @@ from torch import Tensor
 def confidences_of(
     logits: Tensor,  # [rows, vocab]
     temperatures: Sequence[float],
-    tokens: Sequence[int],
-) -> list[float]:
-    """The probability of each row's token by softmax(logits / T), with T = 1 for a temperature of 0."""
-    chosen = torch.tensor(tokens, device=logits.device).unsqueeze(1)
-    found: list[float] = laws_of(logits, temperatures).gather(1, chosen).squeeze(1).tolist()
-    return found
-
-
-def laws_of(
-    logits: Tensor,  # [rows, vocab]
-    temperatures: Sequence[float],
-) -> Tensor:  # [rows, vocab], float32
-    """The probabilities that confidences are."""
+    tokens: Sequence[Sequence[int]],
+) -> list[list[float]]:
+    """The probabilities of tokens of each row by softmax(logits / T), with T = 1 for a temperature of 0."""
+    width = max(map(len, tokens), default=0)
+    filled = torch.tensor([[*own, *[0] * (width - len(own))] for own in tokens], device=logits.device)
     scales = torch.tensor([temperature or 1.0 for temperature in temperatures], device=logits.device)
-    return (logits.float() / scales.unsqueeze(1)).softmax(dim=-1)
+    laws = (logits.float() / scales.unsqueeze(1)).softmax(dim=-1)
+    found = laws.gather(1, filled.view(len(tokens), width)).tolist()
+    return [values[: len(own)] for values, own in zip(found, tokens, strict=True)]

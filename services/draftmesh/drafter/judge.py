@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, compress, islice
+from itertools import accumulate, compress
 from operator import not_
 
 import torch
@@ -16,15 +16,14 @@ from torch import Tensor
 
 from draftmesh.core.errors import InternalError
 from draftmesh.core.protocols import TokenTable
+from draftmesh.decoding.exact import accept
 from draftmesh.decoding.history import DrawRow
-from draftmesh.decoding.judge import Judge as MatchingJudge
 from draftmesh.decoding.noise_key import NoisePosition
 from draftmesh.decoding.proposal import Proposal, ProposalSampler, ProposalShape
 from draftmesh.decoding.sampler import Sampler
 from draftmesh.drafter.confidence import confidences_of
 from draftmesh.drafter.draft_token import RunnerUp
 from draftmesh.drafter.healing import Healing
-from draftmesh.drafter.runners_up import runners_up
 from draftmesh.engine.judging import Case, Judgement
 
 
@@ -97,7 +96,6 @@ class DraftJudge:
     def __init__(self, sampler: Sampler, healing: Healing, proposals: ProposalSampler) -> None:
         """Draw texts with ``sampler``, what is redrawn by ``healing``, and proposals with ``proposals``."""
         self._sampler = sampler
-        self._matching = MatchingJudge(sampler)
         self._healing = healing
         self._proposals = proposals
 
@@ -122,44 +120,30 @@ class DraftJudge:
         rows = [_row(case, own) for case, own in zip(cases, terms, strict=True)]
         chosen = logits[[span[-1] for span in spans]]
         proposals = self._proposals.propose(chosen, rows, [own.shape for own in terms])
-        tokens = [proposal.token for proposal in proposals]
+        tokens = [(proposal.token,) for proposal in proposals]
         confidences = confidences_of(chosen, [row.sampling.temperature for row in rows], tokens)
         return [
-            Proposed(0, (proposal.token,), confidences=(confidence,), proposal=proposal)
-            for proposal, confidence in zip(proposals, confidences, strict=True)
+            Proposed(0, (proposal.token,), confidences=tuple(own), proposal=proposal)
+            for proposal, own in zip(proposals, confidences, strict=True)
         ]
 
-    def _match(self, logits: Tensor, cases: Sequence[Case], spans: Sequence[range]) -> list[Judgement]:
+    def _match(self, logits: Tensor, cases: Sequence[Case], spans: Sequence[range]) -> list[Drawn]:
         if not cases:
             return []
-        for case, span in zip(cases, spans, strict=True):
-            if isinstance(case.terms, DrawText) and (count := case.terms.redrawn_tokens):
+        terms = [case.terms if isinstance(case.terms, DrawText) else DrawText() for case in cases]
+        for case, span, own in zip(cases, spans, terms, strict=True):
+            if count := own.redrawn_tokens:
                 self._healing.decide(logits[span.start : span.start + count], case.draft[:count])
-        rows = [row for span in spans for row in span]
-        judged = self._matching.judge(logits if len(rows) == len(logits) else logits[rows], cases)
-        return self._with_runners_up(logits, cases, spans, _drawn(logits, cases, spans, judged))
-
-    def _with_runners_up(
-        self, logits: Tensor, cases: Sequence[Case], spans: Sequence[range], drawn: Sequence[Drawn]
-    ) -> list[Judgement]:
-        asked = [
-            isinstance(case.terms, DrawText) and case.terms.runners_up > 0 and len(own.tokens) == len(span)
-            for case, span, own in zip(cases, spans, drawn, strict=True)
-        ]
-        if not any(asked):
-            return list(drawn)
-        chosen = list(compress(cases, asked))
-        found = runners_up(
-            self._sampler,
-            logits[[span[-1] for span in compress(spans, asked)]],
-            [case.history.rows(case.draft)[-1] for case in chosen],
-            [own.tokens[-1] for own in compress(drawn, asked)],
-            max(case.terms.runners_up for case in chosen if isinstance(case.terms, DrawText)),
-        )
-        known = iter(found)
+        places = [place for span in spans for place in span]
+        chosen = logits if len(places) == len(logits) else logits[places]
+        rows = [row for case in cases for row in case.history.rows(case.draft)]
+        draws = self._sampler.draw(chosen, rows, ranks=1 + max(own.runners_up for own in terms))
+        likely = confidences_of(chosen, [row.sampling.temperature for row in rows], draws.ranks)
+        ranked = [list(zip(*own, strict=True)) for own in zip(draws.ranks, likely, strict=True)]
+        ends = accumulate(map(len, spans))
         return [
-            replace(own, runners_up=next(known)) if is_asked else own
-            for own, is_asked in zip(drawn, asked, strict=True)
+            _drawn(case.draft, ranked[end - len(span) : end], own.runners_up)
+            for case, span, own, end in zip(cases, spans, terms, ends, strict=True)
         ]
 
 
@@ -171,19 +155,19 @@ def draft_judge(table: TokenTable, vocab_rows: int, device: torch.device | str) 
 
 
 def _drawn(
-    logits: Tensor,  # [rows, vocab]
-    cases: Sequence[Case],
-    spans: Sequence[range],
-    judged: Sequence[Judgement],
-) -> list[Drawn]:
-    """With the confidence of each token."""
-    pairs = list(zip(spans, judged, strict=True))
-    rows = [row for span, own in pairs for row in span[: len(own.tokens)]]
-    temperatures = [
-        case.history.sampling.temperature for case, own in zip(cases, judged, strict=True) for _ in own.tokens
-    ]
-    found = iter(confidences_of(logits[rows], temperatures, [token for own in judged for token in own.tokens]))
-    return [Drawn(own.accepted, own.tokens, confidences=tuple(islice(found, len(own.tokens)))) for own in judged]
+    draft: Sequence[int],
+    ranked: Sequence[Sequence[tuple[int, float]]],  # by row: the drawn token and its confidence, and those next to it
+    runners_up: int,
+) -> Drawn:
+    """What is drawn once the draft is judged; the runners-up of the token that follows all of it."""
+    acceptance = accept(draft, [own[0][0] for own in ranked])
+    count = len(acceptance.tokens)
+    return Drawn(
+        acceptance.accepted,
+        acceptance.tokens,
+        confidences=tuple(own[0][1] for own in ranked[:count]),
+        runners_up=tuple(RunnerUp(*one) for one in ranked[-1][1 : 1 + runners_up]) if count == len(ranked) else (),
+    )
 
 
 def _row(case: Case, terms: Propose) -> DrawRow:

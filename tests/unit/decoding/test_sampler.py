@@ -111,7 +111,7 @@ def test_ranks_are_what_would_be_drawn_if_those_before_were_ruled_out(params: Sa
     rows = [row(params, seed, output=(1,)) for seed in range(20)]
     logits = torch.randn(len(rows), TOKENS, generator=generator) * 2
     sampler = Sampler(TABLE, "cpu", TOKENS)
-    ranks = sampler.ranked(logits, rows, 3)
+    ranks = sampler.draw(logits, rows, ranks=3).ranks
     for place in range(3):
         assert [ids[place] for ids in ranks] == sampler.draw(logits, rows).ids
         logits[range(len(rows)), [ids[place] for ids in ranks]] = -math.inf
@@ -123,8 +123,8 @@ def test_ranks_stay_within_the_support(params: SamplingParams) -> None:
     sampler, rows = Sampler(TABLE, "cpu", TOKENS), [row(params, seed) for seed in range(20)]
     logits = torch.tensor([[0.5, 2.0, 1.0, -1.0, 2.1, 0.0]] * len(rows))
     laws = sampler.law(logits, rows) if params.temperature else torch.ones(len(rows), TOKENS)
-    ranks = sampler.ranked(logits, rows, 9)
-    assert [ids[0] for ids in ranks] == sampler.draw(logits, rows).ids
+    ranks, alone = sampler.draw(logits, rows, ranks=9).ranks, sampler.draw(logits, rows)
+    assert [ids[:1] for ids in ranks] == [[token] for token in alone.ids] == alone.ranks
     assert [sorted(ids) for ids in ranks] == [torch.nonzero(law).flatten().tolist() for law in laws]
 
 

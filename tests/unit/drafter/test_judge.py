@@ -12,7 +12,7 @@ from draftmesh.decoding.history import History
 from draftmesh.decoding.noise_key import NoisePosition
 from draftmesh.decoding.proposal import ProposalShape, own_choices
 from draftmesh.drafter.confidence import confidences_of
-from draftmesh.drafter.judge import DrawText, Propose, confidences, draft_judge, proposal_of
+from draftmesh.drafter.judge import DrawText, Propose, confidences, draft_judge, proposal_of, runners_up_of
 from draftmesh.engine.judging import Case, Judgement
 from draftmesh.tokenization.vocabulary import Vocabulary
 
@@ -66,8 +66,10 @@ def test_a_draft_token_has_the_probability_that_the_model_gives_it() -> None:
     """At the session's temperature, or at 1 where the likeliest token is taken; one for each token that is told."""
     logits = torch.tensor([[0.0, 2.0, 1.0], [3.0, 0.0, 0.0]])
     halved = (logits / 0.5).softmax(-1)
-    assert confidences_of(logits, [0.5, 0.5], [2, 0]) == pytest.approx([halved[0, 2].item(), halved[1, 0].item()])
-    assert confidences_of(logits[:1], [0.0], [1]) == pytest.approx([logits.softmax(-1)[0, 1].item()])
+    first, second = confidences_of(logits, [0.5, 0.5], [[2, 1], [0]])
+    assert first == pytest.approx([halved[0, 2].item(), halved[0, 1].item()])
+    assert second == pytest.approx([halved[1, 0].item()])
+    assert confidences_of(logits[:1], [0.0], [[1]])[0] == pytest.approx([logits.softmax(-1)[0, 1].item()])
 
 
 def test_every_token_that_is_told_has_its_confidence() -> None:
@@ -77,6 +79,20 @@ def test_every_token_that_is_told_has_its_confidence() -> None:
     for judgement in judge.judge(logits, CASES):
         assert len(confidences(judgement)) == len(judgement.tokens) > 0
         assert all(0.0 < confidence <= 1.0 for confidence in confidences(judgement))
+
+
+def test_runners_up_are_of_the_token_that_follows_the_whole_draft() -> None:
+    """As many as a case asks for, in the order of its noise; none where the draft is not what would be drawn."""
+    judge = draft_judge(VOCABULARY, len(VOCABULARY), "cpu")
+    greedy = History(VOCABULARY, SamplingParams(), NoiseKey(bytes(16)), [0])
+    logits = torch.tensor([[0.0, 2.0, 1.0, 3.0, -1.0], [0.5, 0.0, 4.0, 1.0, 3.0]])
+    cases = [Case(greedy, (3,), terms=DrawText(runners_up=2)), Case(greedy, (1,), terms=DrawText(runners_up=2))]
+    whole, parted = judge.judge(logits.repeat(2, 1), cases)
+    law = logits.softmax(-1)
+    assert [one.token for one in runners_up_of(whole)] == [4, 3]
+    assert [one.confidence for one in runners_up_of(whole)] == pytest.approx([law[1, 4].item(), law[1, 3].item()])
+    assert confidences(whole) == pytest.approx([law[0, 3].item(), law[1, 2].item()])
+    assert (whole.tokens, parted.tokens, runners_up_of(parted)) == ((3, 2), (3,), ())
 
 
 def test_judgement_without_confidences_is_a_bug() -> None:
