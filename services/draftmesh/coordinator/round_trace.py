@@ -43,7 +43,7 @@ class RoundTrace:
 
     @contextmanager
     def asking(self, request: VerifyRound, waited_ms: float) -> Iterator[None]:
-        """Opens a round's span and makes it current while the round is sent."""
+        """Opens a round's span and makes it current while the round is sent; its children are told of afterwards."""
         now_ns = time.time_ns()
         start_ns = now_ns - int(waited_ms * 1e6)
         attributes = {
@@ -53,13 +53,14 @@ class RoundTrace:
         }
         span = self._tracer.start_span(tracing.SPAN_ROUND, attributes=attributes, start_time=start_ns)
         self._open[request.round] = span
-        self._child(span, SPAN_DRAFT_WAIT, start_ns, max(start_ns, min(self._woke_ns, now_ns)))
-        for start, end in self._translations:
-            self._child(span, tracing.SPAN_TRANSLATE, start, end)
-        self._translations.clear()
+        translations, self._translations = self._translations, []
         with use_span(span):
             yield
-        self._child(span, tracing.SPAN_SEND, now_ns, time.time_ns())
+        sent_ns = time.time_ns()
+        self._child(span, SPAN_DRAFT_WAIT, start_ns, max(start_ns, min(self._woke_ns, now_ns)))
+        for start, end in translations:
+            self._child(span, tracing.SPAN_TRANSLATE, start, end)
+        self._child(span, tracing.SPAN_SEND, now_ns, sent_ns)
 
     def heard(self, verdict: Verdict) -> None:
         """Ends the span of a round that has had its last verdict."""
@@ -69,12 +70,16 @@ class RoundTrace:
         stale = verdict.status is RoundStatus.STALE
         if not stale:
             self._last = span
-        span.set_attribute(tracing.ACCEPTED_TOKENS, verdict.accepted)
-        span.set_attribute(tracing.COMMITTED_TOKENS, len(verdict.tokens))
-        span.set_attribute(tracing.STALE, stale)
-        span.set_attribute(tracing.QUEUE_MS, verdict.timings.queue_ms)
-        span.set_attribute(tracing.COMPUTE_MS, verdict.timings.compute_ms)
-        span.set_attribute(tracing.FORWARD_MS, verdict.timings.forward_ms)
+        span.set_attributes(
+            {
+                tracing.ACCEPTED_TOKENS: verdict.accepted,
+                tracing.COMMITTED_TOKENS: len(verdict.tokens),
+                tracing.STALE: stale,
+                tracing.QUEUE_MS: verdict.timings.queue_ms,
+                tracing.COMPUTE_MS: verdict.timings.compute_ms,
+                tracing.FORWARD_MS: verdict.timings.forward_ms,
+            }
+        )
         if verdict.final or stale:
             span.end()
             del self._open[verdict.round]
