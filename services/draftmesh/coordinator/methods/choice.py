@@ -8,7 +8,7 @@ The rule, for sessions of one target and one band of temperature:
    (Thompson sampling; Chapelle and Li, 2011). So what is surely slower is left alone, a drafter that is slow or seldom
    right costs ``auto`` a few sessions after which it says ``off``, and candidates that may be the best are compared.
 3. *Probes.* One of ``probe_every`` choices goes to the candidate that was tried least recently, so that what has
-   become much faster is found out.
+   become much faster is found out. ``off`` needs none: where it is faster, sessions that draft rest, and are as fast.
 
 Every method is lossless, and a choice that looks at earlier sessions alone leaves it so.
 """
@@ -135,8 +135,9 @@ class MethodChoice:
         for option in tried:
             if not choices.is_tried(option, self._config.trials):
                 return option
-        if tried and choices.number % self._config.probe_every == 0:
-            return min(tried, key=lambda option: choices.last.get(option, 0))
+        drafting = [option for option in tried if option.method is not Method.OFF]
+        if drafting and choices.number % self._config.probe_every == 0:
+            return min(drafting, key=lambda option: choices.last.get(option, 0))
         return max(options, key=lambda option: self._draw(choices.experience, option))
 
     def _draw(self, experience: Experience, option: Option) -> float:
