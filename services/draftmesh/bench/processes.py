@@ -7,7 +7,6 @@ addresses: :func:`replica_process`, :func:`over`.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -28,6 +27,7 @@ from draftmesh.core.errors import DraftmeshError, UnavailableError
 from draftmesh.drafter.config import DrafterConfig
 from draftmesh.engine.config import EngineConfig
 from draftmesh.inspection.served_pair import until_ready
+from draftmesh.transport import event_loop
 from draftmesh.verifier.config import VerifierConfig
 
 _START_TIMEOUT_S = 600.0
@@ -109,7 +109,7 @@ def _cold(engine: EngineConfig) -> EngineConfig:
 
 def _serve(pipe: Connection, spec: ReplicaSpec) -> None:
     """The process: one daemon, until the pipe closes."""
-    asyncio.run(_serve_until_closed(pipe, spec))
+    event_loop.run(_serve_until_closed(pipe, spec))
 
 
 async def _serve_until_closed(pipe: Connection, spec: ReplicaSpec) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine
 from typing import Annotated, Any
 
@@ -10,6 +9,7 @@ from draftmesh.cli.options import Flat, LogOptions
 from draftmesh.coordinator.config import CoordinatorConfig
 from draftmesh.drafter.config import DrafterConfig
 from draftmesh.telemetry.logs import configure_logging
+from draftmesh.transport import event_loop
 from draftmesh.verifier.config import VerifierConfig
 
 
@@ -40,4 +40,4 @@ def coordinator(
 
 def _run(work: Coroutine[Any, Any, None], log: LogOptions) -> None:
     configure_logging(log.log_format, log.log_level)
-    asyncio.run(work)
+    event_loop.run(work)

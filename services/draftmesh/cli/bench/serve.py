@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from draftmesh.cli.bench.options import ReportOptions, WorkOptions, begin, leave
 from draftmesh.cli.bench.serve_tables import tables
 from draftmesh.cli.options import Flat, PairOptions
 from draftmesh.core.errors import ConfigError
+from draftmesh.transport import event_loop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ def serve(
     if not all(rate > 0 for rate in options.rate):
         raise ConfigError("a rate must be positive")
     specs = options.specs(models, drafters=options.drafters)
-    result = asyncio.run(measure(specs, options.pair(models), _plan(options, models), begin()))
+    result = event_loop.run(measure(specs, options.pair(models), _plan(options, models), begin()))
     notes = (f"transformers' continuous batching did not run: {result.peer_failure}",) if result.peer_failure else ()
     leave(result, "serve", (*tables(result), result.caption, *notes), report)
 
