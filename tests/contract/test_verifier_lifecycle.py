@@ -18,10 +18,12 @@ from draftmesh.core.fence import Fence
 from draftmesh.core.sampling import Method
 from draftmesh.core.text import TokenPrefix
 from draftmesh.core.verify import VerifyRound
+from draftmesh.engine.scheduler import Ready
 from draftmesh.tokenization import tokenizer_from_files
 from draftmesh.transport.codec_verify import verify_request_to_proto
 from draftmesh.v1 import verifier_pb2_grpc
 from draftmesh.verifier.app import run, running
+from draftmesh.verifier.gathering import Gathering
 from draftmesh.verifier.service import SERVICE_NAME
 from tests.helpers.tokenizers import write_tokenizer
 from tests.helpers.verifier_bench import CONFIG, ENGINE, opening, tiny_target, tiny_weights, verifier_bench
@@ -46,6 +48,21 @@ async def test_draft_limit_fits_the_token_budget() -> None:
         assert (await bench.peer.info()).max_draft_tokens == 5
         async with bench.session(opening()) as session:
             assert (await session.judge(truth[:5]))[0].accepted == 5
+
+
+@pytest.mark.parametrize("gathers", [True, False])
+async def test_steps_are_put_off_only_where_that_is_configured(gathers: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before each step it is asked how long; the answer of the moment is, not at all."""
+    asked: list[Ready] = []
+
+    def wait_s(_: Gathering, ready: Ready, costs: object, now_s: float) -> float:  # noqa: ARG001
+        asked.append(ready)
+        return 0.0
+
+    monkeypatch.setattr(Gathering, "wait_s", wait_s)
+    async with verifier_bench(dataclasses.replace(CONFIG, gathers=gathers)) as bench:
+        await bench.alone(opening())
+    assert any(ready.sequences == ready.going_on == 1 for ready in asked) is gathers
 
 
 async def test_tokenizer_travels_whole() -> None:

@@ -104,7 +104,7 @@ class SteppedEngine:
     submitted: list[Work] = field(default_factory=list)
     rounds: Rounds | None = None
 
-    def submit(self, work: Work) -> None:
+    def submit(self, work: Work, arrived_s: float) -> None:  # noqa: ARG002
         """Part of ``Decoding``."""
         assert self.draft is None, "submitted while a draft is being judged"
         assert self.run == 0, "submitted while a free run goes on"

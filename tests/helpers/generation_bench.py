@@ -12,14 +12,18 @@ import tokenizers
 from opentelemetry.metrics import NoOpMeter
 from opentelemetry.trace import NoOpTracer
 
+from draftmesh.coordinator.loop.company import Companies, Company
 from draftmesh.coordinator.loop.config import GenerationConfig
 from draftmesh.coordinator.loop.generation import Generation, Instruments, Job
+from draftmesh.coordinator.loop.rest import RestConfig
 from draftmesh.coordinator.loop.transcript import Advance, TokenSpan
 from draftmesh.coordinator.pools.seats import SeatSource
 from draftmesh.core.endpoint import CostPoint, LoadReport, TokenizerFile
 from draftmesh.core.ledger import Ledger
 from draftmesh.core.protocols import Drafter, Verifier
 from draftmesh.core.sampling import FinishReason, Method, NoiseKey, SamplingParams, StopConditions
+from draftmesh.core.text import TokenPrefix
+from draftmesh.core.verify import RoundStatus, Verdict
 from draftmesh.telemetry.metrics import CoordinatorMetrics
 from draftmesh.tokenization import DraftTranslator, Tokenizer, tokenizer_from_files
 from tests.helpers.clocks import FakeClock
@@ -120,14 +124,32 @@ def make_instruments() -> Instruments:
     return Instruments(FakeClock(), Random(0), NoOpTracer(), CoordinatorMetrics.create(NoOpMeter("test")))
 
 
+class Tireless(Companies):
+    """Companies that have had their first rest and find drafting good, whatever comes of it."""
+
+    def __init__(self) -> None:
+        super().__init__(RestConfig(tolerance_steps=1e9, first_tokens=1))
+
+    def at(self, address: str) -> Company:
+        """One that does not rest."""
+        company = super().at(address)
+        alone = Verdict(1, RoundStatus.DONE, TokenPrefix(), 0, (1,), batch_sequences=6, batch_rows=6)
+        with company.joined():
+            while company.rest_tokens(CROWDED):
+                company.observe(100.0, alone, CROWDED, draft_tokens=1)
+        return company
+
+
 def make_generation(
     job: Job,
     verifiers: SeatSource[Verifier],
     drafters: SeatSource[Drafter] | None,
     output: Recorder,
     config: GenerationConfig | None = None,
+    *,
+    companies: Companies | None = None,
 ) -> Generation:
-    """A generation with real translation and fake services."""
+    """A generation with real translation and fake services, whose company does not rest unless it is given."""
     return Generation(
         job,
         table=tiny_tokenizer().vocabulary,
@@ -136,13 +158,17 @@ def make_generation(
         drafters=drafters,
         output=output,
         config=config or GenerationConfig(),
+        companies=companies or Tireless(),
         instruments=make_instruments(),
     )
 
 
 IDLE = LoadReport()
 CROWDED = LoadReport(active_sessions=6, costs=(CostPoint(1, 100.0), CostPoint(16, 130.0)))
-"""Of a verifier whose steps many sessions share: drafts join them when they come."""
+"""Of a verifier whose steps many sessions share, and which waits for drafts that are near."""
+
+HURRIED = LoadReport(active_sessions=6, costs=(CostPoint(1, 2.0), CostPoint(16, 2.2)))
+"""Of one whose steps are so short that drafts join them when they come."""
 
 
 def seats_of(*peers: PeerT, limit_tokens: int = 16, load: LoadReport = IDLE) -> FakeSeats[PeerT]:

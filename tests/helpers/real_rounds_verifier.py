@@ -33,6 +33,7 @@ from draftmesh.telemetry.metrics import VerifierMetrics
 from draftmesh.transport.codec_common import Draining
 from draftmesh.transport.load_board import LoadBoard
 from draftmesh.verifier.admission import METHODS
+from draftmesh.verifier.gathering import Gathering
 from draftmesh.verifier.rounds import RoundLimits
 from draftmesh.verifier.sessions import OpenSession, Sessions, Target
 from tests.helpers.clocks import FakeClock
@@ -169,7 +170,7 @@ class RealRoundsVerifier:
             max_sessions=MAX_SESSIONS,
         )
         limits = RoundLimits(max_waiting_rounds=8, kept_rounds=8, flush_interval_ms=flush_interval_ms)
-        target_of_sessions = Target(info, table, target.vocabulary_size, self._engine, limits)
+        target_of_sessions = Target(info, table, target.vocabulary_size, self._engine, limits, Gathering())
         self._sessions = Sessions(
             target_of_sessions, self._board, VerifierMetrics.create(NoOpMeter("test")), FakeClock()
         )

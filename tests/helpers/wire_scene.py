@@ -53,13 +53,14 @@ MANY_SESSIONS = 32
 
 _BACKOFF = BackoffConfig(first_ms=1.0, longest_ms=20.0)
 _ENGINE = EngineConfig(model="tiny", dtype="float32", threads=1, max_sequences=4 * MANY_SESSIONS, packed_linear=False)
+_NEVER = RestConfig(tolerance_steps=math.inf, first_tokens=1)
 _SHARD = replace(
     PATIENT,
     trust_drafters=True,
     pool_backoff=_BACKOFF,
     generation=replace(
         PATIENT.generation,
-        draft_length=DraftLengthConfig(rest=RestConfig(tolerance_steps=math.inf)),  # drafts of all lengths
+        draft_length=DraftLengthConfig(rest=_NEVER, company=_NEVER),  # drafts of all lengths
         feed=FeedConfig(backoff=_BACKOFF),
         failover=FailoverConfig(backoff=_BACKOFF),
     ),

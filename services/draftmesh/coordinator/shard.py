@@ -13,6 +13,7 @@ from opentelemetry.trace import Tracer
 from draftmesh.coordinator.admission import Admission
 from draftmesh.coordinator.config import CoordinatorConfig
 from draftmesh.coordinator.learning.traffic import temperature_band, traffic_of
+from draftmesh.coordinator.loop.company import Companies
 from draftmesh.coordinator.loop.generation import Generation, Instruments, Job
 from draftmesh.coordinator.methods.candidates import Option, candidates
 from draftmesh.coordinator.methods.choice import MethodChoice, Situation
@@ -74,9 +75,10 @@ class Shard:
         self._instruments = Instruments(clock, random, tracer, metrics)
         self._targets = Targets(pools.verifiers)
         self._admission = Admission(config.admission)
+        self._companies = Companies(config.generation.draft_length.company)
         self._choice = MethodChoice(config.method_choice, random)
         self._affinity = PrefixAffinity()
-        pools.verifiers.on_left = self._affinity.forget
+        pools.verifiers.on_left = self._forget_verifier
         self._verifier_profile = verifier_profile(self._affinity, random)
         self._drafter_routing = DrafterRouting.create(config.routing, self._instruments)
         pools.drafters.on_left = self._drafter_routing.rates.forget
@@ -146,6 +148,7 @@ class Shard:
             drafters=drafters,
             output=live,
             config=self.config.generation,
+            companies=self._companies,
             instruments=self._instruments,
         )
         return live, generation, drafters
@@ -186,6 +189,10 @@ class Shard:
             return
         situation = Situation(record.target_digest, temperature_band(record.sampling.temperature))
         self._choice.record(situation, Option(record.method, digest), generation.decoded)
+
+    def _forget_verifier(self, address: str) -> None:
+        self._affinity.forget(address)
+        self._companies.forget(address)
 
     def _drafters(self, request: GenerationRequest) -> list[DrafterMember]:
         """Those that the request allows."""

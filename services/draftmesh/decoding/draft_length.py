@@ -10,15 +10,16 @@ tokens in the mean (Leviathan et al. 2023, eq. 1). The best k has the most token
 A session that is alone with its target waits for its drafts: a round costs a step with 1 + k rows, and the wait
 wherever the draft was not drawn ahead, since after a round that was not accepted whole the drafter begins anew.
 
-Where sessions share steps, the next step does not wait for anybody's draft. So the target runs on meanwhile and says a
-token in each step, as it would without a drafter, and the draft joins the first step after it has come. If that is j
-steps later, the first j of its tokens are decided already, and the others are of use if those were right: a cycle of
-j + 1 steps commits
+Where sessions share steps there are two ways, and the better one is taken. If drafts come soon, all wait for them, and
+a round costs a step with all their rows, and the wait for the last draft.
+
+Else no step waits for anybody's draft. So the target runs on meanwhile and says a token in each step, as it would
+without a drafter, and the draft joins the first step after it has come. If that is j steps later, the first j of its
+tokens are decided already, and the others are of use if those were right: a cycle of j + 1 steps commits
 
     j + 1 + aʲ (E(k − j) − 1)
 
-tokens, for j + 1 + aʲ (k − j) rows. To wait instead would commit E(k) for 1 + k rows in as many steps: with j = 1 that
-is 1 − a tokens less, for (1 − a)(k − 1) rows more.
+tokens, for j + 1 + aʲ (k − j) rows.
 
 How far away the drafter is has no say in the k of a session that is alone: a round trip is paid for each draft that is
 begun anew, that is for each rejected token, and a share 1 − a of all tokens is rejected, however long the drafts are.
@@ -80,6 +81,13 @@ class RoundCosts:
     draft_token_ms: float = 0.0
     """Drawing one draft token."""
 
+    answer_ms: float = 0.0
+    """From a commit to the first of a draft that is begun anew."""
+
+    def draft_ms(self, draft_tokens: int) -> float:
+        """From a commit to the last token of such a draft."""
+        return self.answer_ms + draft_tokens * self.draft_token_ms
+
 
 def expected_tokens(draft_tokens: int, acceptance: float) -> float:
     """E(k): mean tokens that a round with so many draft tokens commits."""
@@ -90,7 +98,15 @@ def goodput(draft_tokens: int, acceptance: float, costs: RoundCosts) -> float:
     """Mean tokens of a session per millisecond, for at least one draft token."""
     if costs.sessions == 1:
         return _goodput_alone(draft_tokens, acceptance, costs)
-    return _goodput_in_company(draft_tokens, acceptance, costs)
+    return max(_goodput_waiting(draft_tokens, acceptance, costs), _goodput_running_on(draft_tokens, acceptance, costs))
+
+
+def runs_on(draft_tokens: int, acceptance: float, costs: RoundCosts) -> bool:
+    """Whether sessions that share steps have more of a target that does not wait for their drafts."""
+    if costs.sessions == 1:
+        return False
+    waiting = _goodput_waiting(draft_tokens, acceptance, costs)
+    return _goodput_running_on(draft_tokens, acceptance, costs) > waiting
 
 
 def _goodput_alone(draft_tokens: int, acceptance: float, costs: RoundCosts) -> float:
@@ -99,18 +115,19 @@ def _goodput_alone(draft_tokens: int, acceptance: float, costs: RoundCosts) -> f
     return expected_tokens(draft_tokens, acceptance) / round_ms
 
 
-def _goodput_in_company(draft_tokens: int, acceptance: float, costs: RoundCosts) -> float:
-    late_steps = max(1, math.ceil(draft_tokens * costs.draft_token_ms / costs.step.ms(costs.sessions)))
+def _goodput_waiting(draft_tokens: int, acceptance: float, costs: RoundCosts) -> float:
+    """In company: of many drafts one is always begun anew, and all wait for it."""
+    round_ms = costs.step.ms(costs.sessions * (1 + draft_tokens)) + costs.draft_ms(draft_tokens)
+    return expected_tokens(draft_tokens, acceptance) / round_ms
+
+
+def _goodput_running_on(draft_tokens: int, acceptance: float, costs: RoundCosts) -> float:
+    late_steps = max(1, math.ceil(costs.draft_ms(draft_tokens) / costs.step.ms(costs.sessions)))
     left_tokens, steps = max(0, draft_tokens - late_steps), late_steps + 1
     of_use = acceptance**late_steps
     tokens = steps + of_use * (expected_tokens(left_tokens, acceptance) - 1)
     rows = steps + of_use * left_tokens
     return tokens / (steps * costs.step.ms(costs.sessions * rows / steps))
-
-
-def speedup(draft_tokens: int, acceptance: float, costs: RoundCosts) -> float:
-    """Tokens in a time if all sessions draft so, divided by those if none does."""
-    return goodput(draft_tokens, acceptance, costs) * costs.step.ms(costs.sessions)
 
 
 def best_draft_length(most: int, acceptance: float, costs: RoundCosts) -> int:
@@ -129,7 +146,7 @@ def least_confidence(usual: int, most: int, acceptance: float, costs: RoundCosts
     """How probable a draft has to be so that one more token pays.
 
     If all of a draft is right with probability P, another token commits P a more tokens in the mean. It costs a row,
-    which all sessions that share the step wait for, and a session that is alone waits for its drawing too; in that time
+    which all sessions that share the step wait for, and its drawing, unless the target runs on meanwhile; in that time
     they all commit what they usually do. In the mean over the rows up to ``most``: where a row more is dear, those
     after it may be cheap.
 
@@ -145,7 +162,7 @@ def least_confidence(usual: int, most: int, acceptance: float, costs: RoundCosts
     sessions = costs.sessions
     more_rows = sessions * most
     row_ms = (costs.step.ms(sessions + more_rows) - costs.step.ms(sessions)) / more_rows
-    token_ms = sessions * row_ms + (costs.draft_token_ms if sessions == 1 else 0.0)
+    token_ms = sessions * row_ms + (0.0 if runs_on(usual, acceptance, costs) else costs.draft_token_ms)
     return max(0.0, min(_SURE, goodput(usual, acceptance, costs) * token_ms / acceptance))
 
 

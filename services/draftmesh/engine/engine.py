@@ -24,7 +24,7 @@ from draftmesh.engine.judging import Judge, Judgement
 from draftmesh.engine.limits import EngineLimits
 from draftmesh.engine.model_runner import Runner
 from draftmesh.engine.paging import Paging
-from draftmesh.engine.scheduler import ScheduledRows, Scheduler
+from draftmesh.engine.scheduler import Ready, ScheduledRows, Scheduler
 from draftmesh.engine.sequence import Sequence, SequenceListener
 from draftmesh.engine.stats import EngineStats, StepMeter, StepReport
 
@@ -179,6 +179,11 @@ class Engine:
         """Close every sequence with ``error``: nothing is known of their state any more."""
         for seq in list(self._sequences.values()):
             self._fail(seq, error)
+
+    @property
+    def ready(self) -> Ready:
+        """What the next step could compute now."""
+        return self._scheduler.ready
 
     @property
     def sequences(self) -> tuple[Sequence, ...]:

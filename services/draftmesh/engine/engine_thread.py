@@ -1,8 +1,9 @@
 """The thread that owns an engine: everything that touches the model happens here, and nowhere else.
 
-The thread steps while there is work and sleeps on a condition while there is none. Callables posted from other threads
-run between two steps, in order. If a step itself breaks (a bug, or a device that is gone), every open sequence fails
-with InternalError and the thread goes on: with no sequence left it sleeps, so it cannot spin.
+The thread steps while there is work, unless more is about to come that a step had better wait for, and sleeps on a
+condition while there is none. Callables posted from other threads run between two steps, in order. If a step itself
+breaks (a bug, or a device that is gone), every open sequence fails with InternalError and the thread goes on: with no
+sequence left it sleeps, so it cannot spin.
 """
 
 from __future__ import annotations
@@ -31,8 +32,20 @@ class EngineThread:
     Raises, on entering: whatever ``build`` raises.
     """
 
-    def __init__(self, build: Callable[[], Engine], *, threads: int = 0, name: str = "engine") -> None:
+    def __init__(
+        self,
+        build: Callable[[], Engine],
+        *,
+        threads: int = 0,
+        name: str = "engine",
+        patience_s: Callable[[Engine], float] = lambda _: 0.0,
+    ) -> None:
+        """Have torch compute with so many ``threads``, 0: as many as it likes.
+
+        ``patience_s`` is asked before every step how long it had better wait for what is about to be posted.
+        """
         self._build = build
+        self._patience_s = patience_s
         self._threads = threads
         self._inbox: deque[Callable[[Engine], None]] = deque()
         self._wake = threading.Condition()
@@ -116,10 +129,12 @@ class EngineThread:
             self._serve(engine)
 
     def _serve(self, engine: Engine) -> None:
-        busy = True
-        while self._drain(engine, wait=not busy):
+        wait_s: float | None = 0.0
+        while self._drain(engine, wait_s):
             try:
-                busy = engine.step() is not None
+                wait_s = self._patience_s(engine)
+                if not wait_s:
+                    wait_s = 0.0 if engine.step() is not None else None
             except Exception as error:
                 _log.exception("an engine step failed")
                 failure = InternalError(f"an engine step failed: {type(error).__name__}: {error}")
@@ -127,11 +142,10 @@ class EngineThread:
                 engine.fail_all(failure)
         engine.fail_all(UnavailableError("the engine has been closed"))
 
-    def _drain(self, engine: Engine, *, wait: bool) -> bool:
-        """Run what has been posted, waiting for it if there is nothing else to do; False when it is time to end."""
+    def _drain(self, engine: Engine, wait_s: float | None) -> bool:
+        """Run what has been posted, waiting for it so long (None: for ever); False when it is time to end."""
         with self._wake:
-            while wait and not self._inbox and not self._closing:
-                self._wake.wait()
+            self._wake.wait_for(lambda: self._inbox or self._closing, wait_s)
             posted, self._inbox = self._inbox, deque()
             closing = self._closing
         for fn in posted:

@@ -20,6 +20,18 @@ from draftmesh.engine.sequence import Sequence
 
 
 @dataclass(frozen=True, slots=True)
+class Ready:
+    """What a step could compute now."""
+
+    sequences: int
+    """With a request."""
+
+    rows: int
+    going_on: int
+    """Sequences that are ready for the step after it too, whatever comes."""
+
+
+@dataclass(frozen=True, slots=True)
 class ScheduledRows:
     """Rows of one sequence in a step: positions ``start`` to ``start + count``."""
 
@@ -62,6 +74,13 @@ class Scheduler:
     def remove(self, seq: Sequence) -> None:
         """Forget the sequence; its blocks are the caller's business."""
         self._sequences.pop(seq.sequence_id, None)
+
+    @property
+    def ready(self) -> Ready:
+        """What the next step could compute, as far as its budget goes."""
+        work = [seq for seq in self._sequences.values() if seq.first_row < seq.goal]
+        rows = sum(seq.goal - seq.first_row for seq in work)
+        return Ready(sum(seq.busy for seq in work), min(rows, self.token_budget), sum(seq.run > 0 for seq in work))
 
     def schedule(self) -> list[ScheduledRows]:
         """The rows of the next step, their blocks allocated; empty when there is nothing to do."""

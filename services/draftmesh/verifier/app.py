@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from draftmesh.transport.server import RunningServer, serve
 from draftmesh.transport.signals import stop_signals
 from draftmesh.verifier.admission import METHODS
 from draftmesh.verifier.config import VerifierConfig
+from draftmesh.verifier.gathering import Gathering
 from draftmesh.verifier.rounds import RoundLimits
 from draftmesh.verifier.service import SERVICE_NAME, VerifierServicer
 from draftmesh.verifier.sessions import Sessions, Target
@@ -92,14 +94,15 @@ async def serving(config: VerifierConfig, loaded: LoadedModel) -> AsyncIterator[
         ConfigError: the address cannot be bound, or the KV pool does not fit into memory.
     """
     config.validate()
-    async with _engine_thread(config, loaded) as engine:
+    gathering = Gathering()
+    async with _engine_thread(config, loaded, gathering) as engine:
         board = LoadBoard(
             "verifier",
             lambda: engine.engine.stats.load,
             max_sessions=config.max_sessions,
             retry_after_ms=config.retry_after_ms,
         )
-        target = _target(config, loaded, engine)
+        target = _target(config, loaded, engine, gathering)
         sessions = Sessions(target, board, VerifierMetrics.create(meter()))
         async with _server(config, loaded, sessions, board) as server:
             _log.info("verifier ready", model=target.info.model, target_digest=target.info.target_digest.hex()[:16])
@@ -107,8 +110,14 @@ async def serving(config: VerifierConfig, loaded: LoadedModel) -> AsyncIterator[
 
 
 @asynccontextmanager
-async def _engine_thread(config: VerifierConfig, loaded: LoadedModel) -> AsyncIterator[EngineThread]:
-    engine = EngineThread(partial(_build_engine, config, loaded), threads=config.engine.threads)
+async def _engine_thread(
+    config: VerifierConfig, loaded: LoadedModel, gathering: Gathering
+) -> AsyncIterator[EngineThread]:
+    def patience_s(engine: Engine) -> float:
+        return gathering.wait_s(engine.ready, engine.stats.costs, time.monotonic()) if config.gathers else 0.0
+
+    build = partial(_build_engine, config, loaded)
+    engine = EngineThread(build, threads=config.engine.threads, patience_s=patience_s)
     try:
         await asyncio.to_thread(engine.start)
         yield engine
@@ -143,10 +152,10 @@ async def _server(
         yield server
 
 
-def _target(config: VerifierConfig, loaded: LoadedModel, engine: EngineThread) -> Target:
+def _target(config: VerifierConfig, loaded: LoadedModel, engine: EngineThread, gathering: Gathering) -> Target:
     limits = RoundLimits(config.max_waiting_rounds, config.kept_rounds, config.flush_interval_ms)
     vocabulary = loaded.tokenizer.vocabulary
-    return Target(_info(config, loaded, engine), vocabulary, loaded.vocabulary_size, engine, limits)
+    return Target(_info(config, loaded, engine), vocabulary, loaded.vocabulary_size, engine, limits, gathering)
 
 
 def _info(config: VerifierConfig, loaded: LoadedModel, engine: EngineThread) -> VerifierInfo:

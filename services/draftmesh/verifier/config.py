@@ -40,7 +40,11 @@ class VerifierConfig:
     """Answered rounds of a session whose verdicts can be asked for again."""
 
     flush_interval_ms: float = 50.0
-    """A free run sends its tokens at least this often."""
+    """A free run sends its tokens at least this often, but for steps that are put off."""
+
+    gathers: bool = True
+    """Put a step off for sessions that are about to come back with their next draft, where two steps would cost more
+    than the wait."""
 
     calibrate: bool = True
     """Measure the duration of a few steps before serving, so that the cost curve is there from the start."""

@@ -42,8 +42,11 @@ if TYPE_CHECKING:
 class Decoding(Protocol):
     """The engine's one sequence of this session."""
 
-    def submit(self, work: Work) -> None:
-        """Have work done; every step of it is reported to :meth:`Rounds.settle` and :meth:`Rounds.stepped`."""
+    def submit(self, work: Work, arrived_s: float) -> None:
+        """Have work done that came at that monotonic time.
+
+        Every step of it is reported to :meth:`Rounds.settle` and :meth:`Rounds.stepped`.
+        """
 
     def extend(self, ids: tuple[int, ...]) -> None:
         """Append tokens that a residual has recovered, between two pieces of work."""
@@ -90,6 +93,11 @@ class Rounds:
         self._recovery = Recovery(emit)
         self._ending = Settled(())
         self._reachable = len(committed)
+
+    @property
+    def needs_round(self) -> bool:
+        """Whether nothing happens until another round comes."""
+        return self._running is None and not self._has_ended
 
     def receive(self, request: VerifyRound, arrived_s: float) -> None:
         """Take in a round that is well-formed (``admission.check_round``) and arrived at that monotonic time.
@@ -146,7 +154,7 @@ class Rounds:
 
     def _go_on(self, answer: RoundAnswer) -> None:
         """The running round has new tokens: end it, let another take over, or say them when it is time."""
-        if answer.complete or self._ending.finish_reason is not None:
+        if answer.complete or self._has_ended:
             self._end_running()
         self._advance()
         if self._running is answer and answer.due(self._clock.monotonic(), self._limits.flush_interval_ms):
@@ -177,7 +185,7 @@ class Rounds:
                 self._answer_stale(request)
 
     def _place(self, request: VerifyRound) -> Placement:
-        return Placement.NEVER if self._ending.finish_reason is not None else place(request, self._committed)
+        return Placement.NEVER if self._has_ended else place(request, self._committed)
 
     def _start(self, request: VerifyRound) -> None:
         if self._running is not None:
@@ -186,7 +194,7 @@ class Rounds:
         work = remaining_work(request, self._committed, self._stop.remaining_tokens)
         arrived_s = self._log[request.round].arrived_s
         self._running = RoundAnswer(request, base=self._committed.prefix, arrived_s=arrived_s)
-        self._decoding.submit(work)
+        self._decoding.submit(work, arrived_s)
 
     def _end_running(self) -> None:
         """Say the last of the running round; whatever free run is left of it is dropped."""
@@ -196,6 +204,10 @@ class Rounds:
             self._decoding.interrupt()
         self._running = None
         self._say(answer.take(self._clock.monotonic(), final=True, ending=self._ending))
+
+    @property
+    def _has_ended(self) -> bool:
+        return self._ending.finish_reason is not None
 
     def _say_again(self, repeated: LoggedRound) -> None:
         for verdict in repeated.verdicts:

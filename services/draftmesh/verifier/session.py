@@ -17,6 +17,7 @@ from draftmesh.engine.step_recorder import StepRecorder
 from draftmesh.transport.codec_common import Draining
 from draftmesh.transport.outbox import Outbox
 from draftmesh.verifier.committed import CommittedTokens
+from draftmesh.verifier.gathering import Gathering
 from draftmesh.verifier.placement import Work
 from draftmesh.verifier.rounds import RoundLimits, Rounds
 
@@ -41,12 +42,15 @@ class EngineSession:
         *,
         outbox: Outbox[Outgoing],
         steps: StepRecorder,
+        gathering: Gathering,
         clock: Clock,
     ) -> None:
         self._request = request
         self._history = History(table, request.sampling, request.noise_key, request.prompt_ids)
         self._outbox = outbox
         self._steps = steps
+        self._gathering = gathering
+        self._clock = clock
         stop = _stop_after(request, table)
         committed = CommittedTokens(request.committed_ids)
         self._rounds = Rounds(self, committed, stop, limits, clock=clock, emit=outbox.put)
@@ -77,14 +81,16 @@ class EngineSession:
         """Free the sequence and its KV; closing again does nothing."""
         if self._engine is not None and self._sequence is not None:
             self._engine.close(self._sequence)
+            self._gathering.forget(self._sequence.sequence_id)
         self._sequence = None
 
     # -- Decoding, for the rounds -----------------------------------------------------------------------------------
 
-    def submit(self, work: Work) -> None:
+    def submit(self, work: Work, arrived_s: float) -> None:
         """See ``rounds.Decoding``."""
         engine, sequence = self._opened()
         engine.submit(sequence, work.draft, terms=work.evidence, run=work.run)
+        self._gathering.came(sequence.sequence_id, 1 + len(work.draft), arrived_s)
 
     def extend(self, ids: tuple[int, ...]) -> None:
         """See ``rounds.Decoding``."""
@@ -107,9 +113,13 @@ class EngineSession:
         self._steps.record(step)
         _, sequence = self._opened()
         self._rounds.stepped(settled, judgement, step, last=not sequence.busy)
+        if self._rounds.needs_round:
+            self._gathering.left(sequence.sequence_id, len(settled), self._clock.monotonic())
 
     def failed(self, error: DraftmeshError) -> None:
         """See ``engine.sequence.SequenceListener``."""
+        if self._sequence is not None:
+            self._gathering.forget(self._sequence.sequence_id)
         self._sequence = None
         self._outbox.close(error)
 

@@ -22,6 +22,7 @@ from draftmesh.transport.fences import Claim, FenceRegistry
 from draftmesh.transport.load_board import LoadBoard
 from draftmesh.transport.outbox import Outbox
 from draftmesh.verifier.admission import check_open, check_round
+from draftmesh.verifier.gathering import Gathering
 from draftmesh.verifier.inbox import Inbox
 from draftmesh.verifier.round_telemetry import RoundTelemetry
 from draftmesh.verifier.rounds import RoundLimits
@@ -39,6 +40,7 @@ class Target:
 
     engine: EngineThread
     limits: RoundLimits
+    gathering: Gathering
 
 
 class OpenSession:
@@ -149,6 +151,7 @@ class Sessions:
                 self._target.limits,
                 outbox=outbox,
                 steps=self._steps,
+                gathering=self._target.gathering,
                 clock=self._clock,
             )
             telemetry = RoundTelemetry(request, self._metrics, self._tracer)

@@ -16,6 +16,7 @@ from draftmesh.core.sampling import FinishReason, StopConditions
 from draftmesh.decoding.stopping import StopTracker
 from tests.helpers.generation_bench import (
     CROWDED,
+    HURRIED,
     IDLE,
     PROSE,
     Recorder,
@@ -100,7 +101,7 @@ def scenes(
         draw(st.lists(verifiers(path), min_size=1, max_size=2)),
         draw(st.lists(drafters(path), max_size=2)),
         draw(st.integers(0, 9)),
-        draw(st.sampled_from([IDLE, CROWDED])),
+        draw(st.sampled_from([IDLE, CROWDED, HURRIED])),
     )
 
 

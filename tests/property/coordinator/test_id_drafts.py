@@ -14,6 +14,7 @@ from draftmesh.core.sampling import Method, StopConditions
 from draftmesh.decoding.stopping import StopTracker
 from tests.helpers.generation_bench import (
     CROWDED,
+    HURRIED,
     IDLE,
     PROSE,
     Recorder,
@@ -87,7 +88,7 @@ def test_every_round_carries_the_evidence_of_its_own_tokens(
     peers = data.draw(st.lists(drafters(path), min_size=1, max_size=2))
     targets = data.draw(st.lists(verifiers(path), min_size=1, max_size=2))
     stop, output = StopConditions(max_tokens, ignore_eos=ignore_eos), Recorder()
-    load = data.draw(st.sampled_from([IDLE, CROWDED]))
+    load = data.draw(st.sampled_from([IDLE, CROWDED, HURRIED]))
 
     async def main() -> None:
         job = job_of(stop, method=method, draft_tokens=data.draw(st.integers(1, 9)))

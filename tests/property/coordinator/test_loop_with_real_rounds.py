@@ -26,6 +26,7 @@ from draftmesh.core.text import TokenPrefix
 from draftmesh.core.verify import RoundStatus, TokenLogprobs, Verdict, VerifyRound
 from tests.helpers.generation_bench import (
     CROWDED,
+    HURRIED,
     IDLE,
     PROSE,
     Recorder,
@@ -138,7 +139,7 @@ def scene_of(random: Random) -> Scene:
         draft_tokens=random.choice([1, 4, 8, 8]),
         step_ms=random.choice([5.0, 60.0, 200.0]),
         flush_interval_ms=random.choice([0.0, 50.0, 300.0]),
-        load=random.choice([IDLE, CROWDED]),
+        load=random.choice([IDLE, CROWDED, HURRIED]),
         rtt_ms=random.choice([0.0, 0.0, 20.0, 100.0]),
         seed=random.getrandbits(32),
     )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from random import Random
 
 import pytest
 
 from draftmesh.coordinator.loop.acceptance import AcceptanceConfig, acceptances
+from draftmesh.coordinator.loop.company import Company
 from draftmesh.coordinator.loop.draft_length import Circumstances, DraftLength, DraftLengthConfig
 from draftmesh.coordinator.loop.rest import RestConfig
 from draftmesh.coordinator.loop.rounds import Answer
@@ -34,9 +34,13 @@ def answer(accepted: int, judged: int, *, has_prefill: bool = False) -> Answer:
     return Answer(verdict, judged, judges=True, has_prefill=has_prefill)
 
 
+RESTING = Answer(Verdict(1, RoundStatus.DONE, TokenPrefix(), 0, (1,), batch_sequences=2, batch_rows=2), 0)
+"""A token that the target has said alone, in a step of two sessions."""
+
+
 def length_after(accepted: int, *, circumstances: Circumstances = CHEAP, rounds: int = 40) -> DraftLength:
     """The policy after some rounds of eight draft tokens, so many of them accepted."""
-    length = DraftLength(NEVER_RESTS, Method.EXACT, draft_tokens=16, random=Random(1))
+    length = DraftLength(NEVER_RESTS, Method.EXACT, draft_tokens=16)
     for _ in range(rounds):
         length.observe(answer(accepted, 8), 100.0, circumstances, is_idle=True)
     return length
@@ -44,8 +48,8 @@ def length_after(accepted: int, *, circumstances: Circumstances = CHEAP, rounds:
 
 def test_before_anything_is_known_a_draft_is_as_long_as_it_may_be() -> None:
     """So are all drafts without adaption, whatever becomes of them."""
-    assert DraftLength(DraftLengthConfig(), Method.EXACT, draft_tokens=8, random=Random(1)).plan.wanted == 8
-    fixed = DraftLength(DraftLengthConfig(is_adaptive=False), Method.EXACT, draft_tokens=8, random=Random(1))
+    assert DraftLength(DraftLengthConfig(), Method.EXACT, draft_tokens=8).plan.wanted == 8
+    fixed = DraftLength(DraftLengthConfig(is_adaptive=False), Method.EXACT, draft_tokens=8)
     for _ in range(50):
         fixed.observe(answer(0, 8), 1000.0, CHEAP, is_idle=True)
     assert (fixed.plan.wanted, fixed.plan.ready, fixed.rest_tokens) == (8, 8, 0)
@@ -71,11 +75,11 @@ def test_dear_rows_make_drafts_short(target: LoadReport) -> None:
     assert length_after(3, circumstances=Circumstances(target, DRAFTER)).plan.ready < length_after(3).plan.ready
 
 
-def test_in_company_the_target_runs_on_after_a_draft() -> None:
+def test_in_company_the_target_runs_on_after_a_draft_if_the_next_one_is_far() -> None:
     """Its steps do not wait for anybody's draft; alone, a session waits, for a step of its own would be in the way."""
-    crowd = Circumstances(replace(CHEAP_ROWS, active_sessions=2), DRAFTER)
-    assert length_after(8, circumstances=crowd).plan.runs_on
-    assert not length_after(8).plan.runs_on
+    far = replace(CHEAP, answer_ms=200.0)
+    crowds = [replace(one, verifier=replace(CHEAP_ROWS, active_sessions=2)) for one in (CHEAP, far)]
+    assert [length_after(2, circumstances=one).plan.runs_on for one in (*crowds, far)] == [False, True, False]
 
 
 def test_what_others_have_seen_of_the_pair_counts_until_the_session_knows_better() -> None:
@@ -96,7 +100,7 @@ def test_tokens_after_a_rejected_one_are_not_counted() -> None:
 
 def test_nothing_is_learned_from_the_first_verdict() -> None:
     """Its step has computed the prompt."""
-    length, other = (DraftLength(DraftLengthConfig(), Method.EXACT, draft_tokens=8, random=Random(1)) for _ in range(2))
+    length, other = (DraftLength(DraftLengthConfig(), Method.EXACT, draft_tokens=8) for _ in range(2))
     length.observe(answer(0, 8, has_prefill=True), 1e6, CHEAP, is_idle=True)
     other.prepare(CHEAP)
     assert (length.plan, length.rest_tokens) == (other.plan, 0)
@@ -104,9 +108,7 @@ def test_nothing_is_learned_from_the_first_verdict() -> None:
 
 def test_a_session_plans_by_the_load_it_finds() -> None:
     """Before its first verdict: where others fill the steps, drafts are shorter, and less is drafted ahead."""
-    alone, crowded = (
-        DraftLength(DraftLengthConfig(), Method.EXACT, draft_tokens=16, random=Random(1)) for _ in range(2)
-    )
+    alone, crowded = (DraftLength(DraftLengthConfig(), Method.EXACT, draft_tokens=16) for _ in range(2))
     alone.prepare(CHEAP)
     crowded.prepare(Circumstances(replace(CHEAP_ROWS, active_sessions=16), DRAFTER))
     assert (crowded.plan.ready, crowded.plan.extent.ahead_tokens) < (alone.plan.ready, alone.plan.extent.ahead_tokens)
@@ -133,7 +135,7 @@ def test_a_draft_has_to_be_surer_where_rows_are_dear() -> None:
 @pytest.mark.parametrize("method", [Method.TLI, Method.REJECTION])
 def test_what_a_draft_says_does_not_decide_whether_it_comes_in_time(method: Method) -> None:
     """Where tokens are judged by ratios, drafts pause by what they say only if the target waits for them."""
-    length = DraftLength(NEVER_RESTS, method, draft_tokens=16, random=Random(1))
+    length = DraftLength(NEVER_RESTS, method, draft_tokens=16)
     crowd = replace(SURE, verifier=replace(CHEAP_ROWS, active_sessions=2))
     least = []
     for circumstances, is_idle in ((SURE, True), (SURE, False), (crowd, True)):
@@ -159,13 +161,13 @@ def test_a_draft_that_has_paused_does_not_hurry(
     method: Method, is_idle: bool, is_shaped: bool, waits_out: bool
 ) -> None:
     """To a target that goes on meanwhile, if tokens are judged by ratios."""
-    length = DraftLength(NEVER_RESTS, method, draft_tokens=16, random=Random(1))
+    length = DraftLength(NEVER_RESTS, method, draft_tokens=16)
     assert length.waits_out(is_idle=is_idle, is_shaped=is_shaped) is waits_out
 
 
 def test_drafts_of_texts_pause_in_company_too() -> None:
     """The target's own draws decide, whatever the draft says and whenever it comes."""
-    crowded = DraftLength(NEVER_RESTS, Method.EXACT, draft_tokens=16, random=Random(1))
+    crowded = DraftLength(NEVER_RESTS, Method.EXACT, draft_tokens=16)
     crowded.prepare(replace(SURE, verifier=replace(CHEAP_ROWS, active_sessions=2)))
     assert crowded.plan.extent.least_confidence > 0.0
 
@@ -185,7 +187,7 @@ def test_nothing_is_drafted_ahead_where_the_cores_are_shared(circumstances: Circ
     """A drafter is asked for one draft, and not for the next one as well."""
     shared = replace(NEVER_RESTS, drafts_ahead=False)
     ahead, shared_ahead, shared_text = (
-        DraftLength(config, method, draft_tokens=16, random=Random(1))
+        DraftLength(config, method, draft_tokens=16)
         for config, method in ((NEVER_RESTS, Method.TLI_EXACT), (shared, Method.TLI_EXACT), (shared, Method.EXACT))
     )
     for length in (ahead, shared_ahead, shared_text):
@@ -197,22 +199,59 @@ def test_nothing_is_drafted_ahead_where_the_cores_are_shared(circumstances: Circ
 
 def test_a_session_without_a_drafter_does_not_rest() -> None:
     """It would draft if it could: that demand is to be seen."""
-    length = DraftLength(DraftLengthConfig(), Method.EXACT, draft_tokens=8, random=Random(1))
+    length = DraftLength(DraftLengthConfig(), Method.EXACT, draft_tokens=8)
     for _ in range(50):
         length.observe(answer(0, 0), 1000.0, Circumstances(CHEAP_ROWS), is_idle=True)
     assert length.rest_tokens == 0
 
 
-def test_a_session_does_not_draft_at_the_cost_of_the_others() -> None:
-    """Where rows are dear because many share the steps; it drafts again when they have gone."""
-    length = DraftLength(NEVER_RESTS, Method.EXACT, draft_tokens=8, random=Random(1))
-    crowd = Circumstances(replace(DEAR_ROWS, active_sessions=16), DRAFTER)
-    for _ in range(20):
-        length.observe(answer(1, 4), 100.0, crowd, is_idle=True)
-    assert length.rest_tokens
-    for _ in range(20):  # it rests, so nobody drafts for it
-        length.observe(answer(0, 0), 70.0, Circumstances(CHEAP_ROWS), is_idle=True)
+def test_a_session_rests_with_its_company_and_drafts_again_when_it_has_gone() -> None:
+    """It knows so before it has a drafter; what the others see of the steps is known to it too."""
+    company = Company(RestConfig())
+    crowd = Circumstances(replace(CHEAP_ROWS, active_sessions=2), company=company)
+    one, other = (DraftLength(NEVER_RESTS, Method.EXACT, draft_tokens=8) for _ in range(2))
+    one.prepare(crowd)
+    assert one.rest_tokens == 16
+    with company.joined(), company.joined():
+        for _ in range(16):  # nobody drafts for either of them
+            for length in (one, other):
+                length.observe(RESTING, 100.0, crowd, is_idle=True)
+    assert (one.rest_tokens, other.rest_tokens) == (1, 0)  # it has not heard of the other's last token yet
+    one.prepare(crowd)
+    assert one.rest_tokens == 0
+    one.prepare(Circumstances(replace(CHEAP_ROWS, active_sessions=3), company=company))
+    assert one.rest_tokens == 16
+    one.prepare(Circumstances(CHEAP_ROWS, company=company))
+    assert one.rest_tokens == 0
+
+
+def test_what_a_company_loses_is_not_a_session_s_own_loss() -> None:
+    """While all rest it is not known what a session's drafts would do."""
+    company = Company(RestConfig())
+    crowd = Circumstances(replace(CHEAP_ROWS, active_sessions=2), DRAFTER, company=company)
+    length = DraftLength(DraftLengthConfig(), Method.EXACT, draft_tokens=8)
+    with company.joined():
+        for _ in range(15):
+            length.observe(RESTING, 1000.0, crowd, is_idle=True)
+    assert length.rest_tokens == 1
+    length.prepare(CHEAP)
     assert length.rest_tokens == 0
+
+
+def test_those_who_have_no_drafter_yet_do_not_tell_what_drafting_costs() -> None:
+    """Whatever takes them so long."""
+    company = Company(RestConfig())
+    crowd = Circumstances(replace(CHEAP_ROWS, active_sessions=2), company=company)
+    length = DraftLength(NEVER_RESTS, Method.EXACT, draft_tokens=8)
+    with company.joined():
+        for _ in range(RestConfig().first_tokens):
+            length.observe(RESTING, 100.0, crowd, is_idle=True)
+        for _ in range(50):
+            length.observe(RESTING, 200.0, crowd, is_idle=True)
+        assert length.rest_tokens == 0
+        for _ in range(10):
+            length.observe(RESTING, 200.0, replace(crowd, drafter=DRAFTER), is_idle=True)
+        assert length.rest_tokens > 0
 
 
 @pytest.mark.parametrize("field", ["least_use", "drafter_tokens"])

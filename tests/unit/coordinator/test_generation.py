@@ -17,9 +17,11 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from draftmesh.coordinator.loop.company import Companies
 from draftmesh.coordinator.loop.config import GenerationConfig
 from draftmesh.coordinator.loop.generation import Generation, Instruments, Job
 from draftmesh.coordinator.loop.pace import PaceConfig
+from draftmesh.coordinator.loop.rest import RestConfig
 from draftmesh.coordinator.loop.transcript import Advance
 from draftmesh.core.draft import Block
 from draftmesh.core.endpoint import CostPoint, LoadReport
@@ -38,6 +40,7 @@ from draftmesh.tokenization import DraftTranslator
 from tests.helpers.clocks import FakeClock
 from tests.helpers.generation_bench import (
     CROWDED,
+    HURRIED,
     PROSE,
     Recorder,
     job_of,
@@ -176,21 +179,46 @@ def test_branches_are_asked_for_where_the_target_waits_for_drafts() -> None:
     assert not any(commit.extent.branches for commit in crowded.streams[-1].commits)
 
 
-def test_in_company_the_target_does_not_wait_for_drafts() -> None:
-    """It says a token in every step until the draft comes, of which what is said by then is not judged any more."""
+def generate_in_company(load: LoadReport) -> tuple[Ledger, float]:
+    """A session with a good drafter among others under this load; its books, and how long it took."""
     target, output = FakeVerifier(PATH, tiny_tokenizer().vocabulary), Recorder()
     drafters = seats_of(drafter(accuracy=0.9, token_ms=5.0))
 
     async def main() -> float:
         job = job_of(StopConditions(max_tokens=len(PATH)), draft_tokens=8)
-        await make_generation(job, seats_of(target, load=CROWDED), drafters, output).run()
+        await make_generation(job, seats_of(target, load=load), drafters, output).run()
         return asyncio.get_running_loop().time()
 
     duration_s = run_virtual(main())
-    books = output.ledger
     assert output.ids == PATH
+    return output.ledger, duration_s
+
+
+def test_in_company_the_target_does_not_wait_for_drafts_that_are_far() -> None:
+    """It says a token in every step until the draft comes, of which what is said by then is not judged any more."""
+    books, duration_s = generate_in_company(HURRIED)
     assert books.accepted_tokens > books.free_run_tokens > books.rounds / 2
     assert books.draft_wait_ms < 50 * duration_s
+
+
+def test_in_company_the_target_waits_for_drafts_that_are_near() -> None:
+    """As it does for one that is alone."""
+    books, _ = generate_in_company(CROWDED)
+    assert books.accepted_tokens > 10 * books.free_run_tokens
+
+
+def test_no_drafter_is_taken_for_a_session_whose_company_rests() -> None:
+    """It is known before the session has one; and the session learns with the others what a step takes."""
+    peer, output, companies = drafter(), Recorder(), Companies(RestConfig())
+
+    async def main() -> None:
+        job, verifiers = job_of(StopConditions(max_tokens=16)), seats_of(verifier(), load=CROWDED)
+        await make_generation(job, verifiers, seats_of(peer), output, companies=companies).run()
+
+    run_virtual(main())
+    assert (output.ids, peer.streams) == (PATH[:16], [])
+    run_virtual(main())
+    assert len(peer.streams) == 1
 
 
 def test_a_drafter_is_asked_for_no_more_before_the_first_commit() -> None:
@@ -562,6 +590,7 @@ def instrumented(metrics: CoordinatorMetrics, tracer: TracerProvider) -> Recorde
             drafters=seats_of(drafter(accuracy=0.9)),
             output=output,
             config=GenerationConfig(),
+            companies=Companies(RestConfig()),
             instruments=instruments,
         )
         await generation.run()

@@ -120,6 +120,22 @@ async def test_a_draining_members_sessions_move_only_if_there_is_another() -> No
 
 
 @in_virtual_time
+async def test_a_load_counts_sessions_that_have_just_come() -> None:
+    """A member has not heard of them, or not told yet; others that it tells of are no fewer for that."""
+    verifier = fake_verifier()
+    verifier.reports.say(LoadReport(active_sessions=2))
+    pool = pool_of(a=verifier)
+    async with pool.open(["a"]):
+        seats = [await verifier_seats(pool).acquire() for _ in range(3)]
+        seen = [seats[0].load.active_sessions]
+        with seats[0].taken(), seats[1].taken():
+            seen.append(seats[0].load.active_sessions)
+            with seats[2].taken():
+                seen.append(seats[0].load.active_sessions)
+        assert seen == [2, 2, 3]
+
+
+@in_virtual_time
 async def test_books_are_kept_by_pair() -> None:
     """What a session did counts for the member, and for the member with this target."""
     pool = pool_of(a=fake_drafter())

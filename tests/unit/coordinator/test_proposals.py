@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from random import Random
 from typing import cast
 
 import pytest
 
 from draftmesh.coordinator.drafting.drafts import BranchDraft, Draft, KnownDraft
 from draftmesh.coordinator.drafting.feed import DraftFeed
+from draftmesh.coordinator.loop.company import Companies
 from draftmesh.coordinator.loop.draft_length import DraftLength, DraftLengthConfig
 from draftmesh.coordinator.loop.pace import Pace, PaceConfig
 from draftmesh.coordinator.loop.proposals import Proposals, VerifierState
+from draftmesh.coordinator.loop.rest import RestConfig
 from draftmesh.core.sampling import Method
 from draftmesh.core.text import TokenPrefix
 from draftmesh.core.verify import RoundStatus, RoundTimings, Verdict, VerifyRound
@@ -67,9 +68,9 @@ def decided(
 
 def proposals_of(feed: FeedStandIn, clock: HandClock, method: Method = Method.EXACT) -> Proposals:
     """Of a session that has just committed something; a step of its target takes 60 ms."""
-    length = DraftLength(DraftLengthConfig(), method, draft_tokens=WANTED, random=Random(1))
+    length = DraftLength(DraftLengthConfig(), method, draft_tokens=WANTED)
     pace = Pace(PaceConfig(initial_step_ms=60.0), started_s=clock.monotonic())
-    return Proposals(cast("DraftFeed", feed), pace, length, 16, clock=clock)
+    return Proposals(cast("DraftFeed", feed), pace, length, Companies(RestConfig()), 16, clock=clock)
 
 
 @pytest.mark.parametrize("after_s", [0.0, 10.0])

@@ -16,7 +16,7 @@ from draftmesh.decoding.draft_length import (
     goodput,
     least_confidence,
     least_sufficient,
-    speedup,
+    runs_on,
     useful_length,
 )
 
@@ -80,8 +80,8 @@ def test_better_drafts_are_longer_and_dearer_ones_shorter() -> None:
 
 
 @pytest.mark.parametrize(("draft_token_ms", "late_steps"), [(0.0, 1), (20.0, 1), (60.0, 3), (110.0, 5)])
-def test_in_company_a_draft_joins_when_it_has_come(draft_token_ms: float, late_steps: int) -> None:
-    """The mean over simulated cycles of tokens, rows and time is what the formula says."""
+def test_in_company_drafts_are_waited_for_or_join_when_they_have_come(draft_token_ms: float, late_steps: int) -> None:
+    """Whichever is better; the mean over simulated cycles of tokens, rows and time is what the formula says."""
     random, draft_tokens, acceptance, sessions = Random(3), 4, 0.7, 5
     tokens = steps = rows = 0.0
     for _ in range(100_000):
@@ -94,15 +94,21 @@ def test_in_company_a_draft_joins_when_it_has_come(draft_token_ms: float, late_s
         rows += late_steps + 1 + judged
         steps += late_steps + 1
     costs = RoundCosts(MEASURED, sessions, draft_token_ms)
-    mean_step_ms = MEASURED.ms(sessions * rows / steps)
-    assert goodput(draft_tokens, acceptance, costs) == pytest.approx(tokens / (steps * mean_step_ms), rel=0.01)
+    joining = tokens / (steps * MEASURED.ms(sessions * rows / steps))
+    waiting = expected_tokens(draft_tokens, acceptance) / (
+        MEASURED.ms(sessions * (1 + draft_tokens)) + draft_tokens * draft_token_ms
+    )
+    assert runs_on(draft_tokens, acceptance, costs) is (joining > waiting)
+    assert goodput(draft_tokens, acceptance, costs) == pytest.approx(max(joining, waiting), rel=0.01)
 
 
-@pytest.mark.parametrize("sessions", [1, 2, 16])
-def test_drafting_gains_what_steps_with_more_rows_do_not_cost(sessions: int) -> None:
-    """With free rows all that is accepted, with rows that cost as much as steps nothing."""
-    assert speedup(4, 0.8, RoundCosts(FLAT, sessions)) > 1.2
-    assert speedup(4, 0.8, RoundCosts(STEEP, sessions)) < 1.0
+def test_in_company_drafts_that_are_far_are_not_waited_for() -> None:
+    """Whether the drafter is slow or the way to it long."""
+    near = RoundCosts(MEASURED, 4, draft_token_ms=1.0)
+    assert not runs_on(4, 0.7, near)
+    assert runs_on(4, 0.7, replace(near, answer_ms=200.0))
+    assert runs_on(4, 0.7, replace(near, draft_token_ms=50.0))
+    assert not runs_on(4, 0.7, replace(near, sessions=1, answer_ms=200.0))
 
 
 @pytest.mark.parametrize("acceptance", [0.2, 0.5, 0.9])
@@ -137,15 +143,17 @@ def test_a_token_more_has_to_be_surer_where_it_costs_more(acceptance: float) -> 
     assert (least[0], least[-1]) == (0.0, 0.95)
 
 
-def test_in_company_all_wait_for_a_row_and_nobody_for_its_drawing() -> None:
+def test_in_company_all_wait_for_a_row_and_for_its_drawing_unless_the_target_runs_on() -> None:
     """A row costs each session that shares the step what it costs one alone."""
     straight = CostCurve([CostPoint(0, 100.0), CostPoint(100, 200.0)])
     alone, four = (RoundCosts(straight, sessions) for sessions in (1, 4))
     for costs in (alone, four):
         expected = costs.sessions * goodput(3, 0.7, costs) / 0.7
         assert least_confidence(3, 8, 0.7, costs) == pytest.approx(expected)
-    slow = replace(four, draft_token_ms=1.0)
-    assert least_confidence(3, 8, 0.7, slow) == least_confidence(3, 8, 0.7, four)
+    far = replace(four, answer_ms=1000.0)
+    for costs, is_waited_for in ((four, True), (far, False)):
+        slow = replace(costs, draft_token_ms=1.0)
+        assert (least_confidence(3, 8, 0.7, slow) > least_confidence(3, 8, 0.7, costs)) is is_waited_for
 
 
 def test_a_short_draft_now_or_a_long_one_later() -> None:

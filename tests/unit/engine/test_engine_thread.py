@@ -46,6 +46,28 @@ async def test_requests_are_stepped_until_they_end() -> None:
     assert listener.tokens == [2, 3, 4, 5, 6]
 
 
+async def test_a_step_is_put_off_until_something_is_posted() -> None:
+    """As long as patience lasts; then the thread works as always."""
+    engine, runner = fake_engine()
+    patience_s = [60.0]
+    with EngineThread(lambda: engine, threads=1, patience_s=lambda _: patience_s[0]) as thread:
+        listener, done = await thread.call(starts([1], run=1))
+        assert await thread.call(lambda _: len(runner.batches)) == 0
+        await thread.call(lambda _: patience_s.__setitem__(0, 0.0))
+        await done.wait()
+    assert listener.tokens == [2, 3]
+
+
+async def test_a_step_that_nothing_comes_for_is_made_in_the_end() -> None:
+    """Patience is asked again when it is over."""
+    engine, _ = fake_engine()
+    patience_s = iter((0.001, 0.001))
+    with EngineThread(lambda: engine, threads=1, patience_s=lambda _: next(patience_s, 0.0)) as thread:
+        listener, done = await thread.call(starts([1], run=1))
+        await done.wait()
+    assert listener.tokens == [2, 3]
+
+
 async def test_everything_runs_on_the_one_thread_in_inference_mode() -> None:
     """Building, posted calls and steps share it."""
     built_on: list[str] = []

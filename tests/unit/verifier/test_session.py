@@ -11,6 +11,7 @@ from opentelemetry.metrics import NoOpMeter
 from opentelemetry.trace import NoOpTracer
 
 from draftmesh.core.endpoint import VerifierInfo
+from draftmesh.core.errors import UnavailableError
 from draftmesh.core.evidence import ProposalEvidence, PsiEvidence, SparseDistribution
 from draftmesh.core.fence import Fence
 from draftmesh.core.sampling import FinishReason, Method, NoiseKey, SamplingParams, StopConditions
@@ -24,6 +25,7 @@ from draftmesh.telemetry.metrics import VerifierMetrics
 from draftmesh.transport.fences import Claim
 from draftmesh.transport.outbox import Outbox
 from draftmesh.verifier.admission import METHODS
+from draftmesh.verifier.gathering import Gathering
 from draftmesh.verifier.inbox import MAX_BACKLOG
 from draftmesh.verifier.round_telemetry import RoundTelemetry
 from draftmesh.verifier.rounds import RoundLimits
@@ -60,8 +62,36 @@ class PostedLater(PostedAtOnce):
         self.posted.append(fn)
 
 
+class NotedGathering(Gathering):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[tuple[str, int]] = []
+
+    def left(self, sequence_id: int, tokens: int, now_s: float) -> None:
+        """With its tokens."""
+        self.told.append(("left", tokens))
+        super().left(sequence_id, tokens, now_s)
+
+    def came(self, sequence_id: int, rows: int, arrived_s: float) -> None:
+        """With its rows."""
+        self.told.append(("came", rows))
+        super().came(sequence_id, rows, arrived_s)
+
+    def forget(self, sequence_id: int) -> None:
+        """For good."""
+        self.told.append(("forgotten", 0))
+        super().forget(sequence_id)
+
+
 def opened_on(
-    thread: PostedAtOnce, *, model_tokens: int, max_tokens: int = 8, method: Method = Method.EXACT
+    thread: PostedAtOnce,
+    *,
+    model_tokens: int,
+    max_tokens: int = 8,
+    method: Method = Method.EXACT,
+    gathering: Gathering | None = None,
 ) -> OpenSession:
     """A session with the prompt 1, 2, 3, 4."""
     opening = VerifyOpen(
@@ -77,11 +107,12 @@ def opened_on(
     outbox: Outbox[Outgoing] = Outbox()
     limits = RoundLimits(8, 8, 50.0)
     steps = StepRecorder(METRICS.batch_sequences, METRICS.step_duration)
-    session = EngineSession(opening, TABLE, limits, outbox=outbox, steps=steps, clock=time)
+    gathering = gathering or Gathering()
+    session = EngineSession(opening, TABLE, limits, outbox=outbox, steps=steps, gathering=gathering, clock=time)
     session.open(thread.engine)
     return OpenSession(
         opening,
-        Target(INFO, TABLE, model_tokens, thread, limits),  # type: ignore[arg-type]
+        Target(INFO, TABLE, model_tokens, thread, limits, gathering),  # type: ignore[arg-type]
         session,
         claim=Claim("session", Fence()),
         outbox=outbox,
@@ -147,3 +178,23 @@ async def test_requests_that_a_long_step_keeps_waiting_are_bounded() -> None:
     assert not room.done()
     thread.posted[0](thread.engine)
     await room
+
+
+async def test_who_waits_for_steps_is_told_when_a_session_leaves_and_comes() -> None:
+    """A session has left that needs another round; one that decodes on, has ended or is closed has not."""
+    engine, _ = fake_engine(context_tokens=INFO.max_context_tokens, vocabulary_size=40)
+    noted = NotedGathering()
+    session = opened_on(PostedAtOnce(engine), model_tokens=40, gathering=noted)
+    rounds = (
+        VerifyRound(1, TokenPrefix(), (5, 6)),
+        VerifyRound(2, TokenPrefix().extend((5, 6, 7)), (8,), free_run=1),
+        VerifyRound(3, TokenPrefix().extend((5, 6, 7, 8, 9, 10)), (11, 12)),
+    )
+    for request in rounds:
+        session.receive(request, Fence(), "")
+        while engine.step() is not None:
+            pass
+    # The second round has one token from its last step, and the third one, cut to the room left, ends the generation.
+    assert noted.told == [("came", 3), ("left", 3), ("came", 2), ("left", 1), ("came", 2)]
+    engine.fail_all(UnavailableError("closed"))
+    assert noted.told[-1] == ("forgotten", 0)

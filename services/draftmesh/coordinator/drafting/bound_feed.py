@@ -36,6 +36,7 @@ class BoundFeed(DraftFeed):
         instruments: Instruments,
     ) -> None:
         super().__init__(source, stage, drafts, config, instruments)
+        self._drafting.turn(on=True)  # from the start, and for good: there is nothing to steer
         self._bond = Bond(stage.wake, instruments.clock)
         self._questions = PsiQuestions()
         self._leaving = asyncio.Event()

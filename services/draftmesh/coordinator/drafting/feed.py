@@ -73,7 +73,7 @@ class DraftFeed:
         self._banned: frozenset[str] = frozenset()
         self._failed: frozenset[str] = frozenset()  # the drafter before this one
         self._failures = 0
-        self._drafting = Switch(is_on=True)
+        self._drafting = Switch(is_on=False)
         self._extent = DraftExtent()
         self.pauses = PauseBook(stage.items)
         """What of the draft may have its length from what it says."""
@@ -159,7 +159,7 @@ class DraftFeed:
         return Ledger(wasted_bytes=self._drafts.take_wasted_bytes(), drafter_failures=failures)
 
     async def run(self) -> None:
-        """Find a drafter, work with it, and when it fails or drains find another; until cancelled."""
+        """Once drafts are wanted, find a drafter, work with it, and when it fails or drains find another; for ever."""
         while True:
             await self._drafting.on()
             await self._draft()

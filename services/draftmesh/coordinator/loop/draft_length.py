@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from random import Random
 
 from draftmesh.coordinator.loop.acceptance import Acceptance, AcceptanceConfig
-from draftmesh.coordinator.loop.admission import Admission, AdmissionConfig
+from draftmesh.coordinator.loop.company import Company
 from draftmesh.coordinator.loop.draft_plan import (
     Ahead,
     DraftPlan,
@@ -36,7 +35,7 @@ class DraftLengthConfig:
 
     least_use: float = 0.1
     """A token is drafted while the draft before it is being judged if it will be wanted with this probability, in
-    (0, 1]. So many times more where sessions share a step: while one waits for its draft, the others go on."""
+    (0, 1]. So many times more as sessions share the target: they share drafters too."""
 
     drafts_ahead: bool = True
     """Whether a drafter goes on drafting while its draft is being judged. If not, it draws one draft as long as may be
@@ -53,7 +52,13 @@ class DraftLengthConfig:
 
     acceptance: AcceptanceConfig = field(default_factory=AcceptanceConfig)
     rest: RestConfig = field(default_factory=RestConfig)
-    admission: AdmissionConfig = field(default_factory=AdmissionConfig)
+    company: RestConfig = field(
+        default_factory=lambda: RestConfig(
+            tolerance_steps=3.0, least_gain=0.0, most_lost_steps=2.0, refresh_tokens=1024.0
+        )
+    )
+    """Of the rests that all sessions have together which share a target's steps. They tolerate less than one alone:
+    luck is evened out among them."""
 
     def validate(self) -> None:
         """Raise :class:`ConfigError`, naming the field, if a value makes no sense."""
@@ -64,7 +69,7 @@ class DraftLengthConfig:
             raise ConfigError(f"branches must not be above {MAX_BRANCHES}, got {self.branches}")
         self.acceptance.validate()
         self.rest.validate()
-        self.admission.validate()
+        self.company.validate()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +89,24 @@ class Circumstances:
     link_ms: float = 0.0
     """How long the way to the verifier and back takes."""
 
+    answer_ms: float = 0.0
+    """How long the drafter takes to go on after a commit; 0: that is not known."""
+
     pauses_when_unsure: bool = False
     """Whether that drafter heeds the least confidence of a draft."""
+
+    company: Company | None = None
+    """Those who share the target's steps; None: of no account."""
 
     @property
     def sessions(self) -> int:
         """Those that share the target's steps."""
         return max(1, self.verifier.active_sessions)
+
+    @property
+    def company_rest_tokens(self) -> int:
+        """Tokens that each of the company is to have from the target alone; 0: they draft."""
+        return self.company.rest_tokens(self.verifier) if self.company is not None else 0
 
     @property
     def steps(self) -> CostCurve | None:
@@ -111,13 +127,12 @@ class Circumstances:
 class DraftLength:
     """Of one session."""
 
-    def __init__(self, config: DraftLengthConfig, method: Method, *, draft_tokens: int, random: Random) -> None:
+    def __init__(self, config: DraftLengthConfig, method: Method, *, draft_tokens: int) -> None:
         """Drafts of ``draft_tokens`` target tokens at most."""
         self._config = config
         self._most = draft_tokens
         self._acceptance = Acceptance(config.acceptance)
         self._rest = Rest(config.rest)
-        self._admission = Admission(config.admission, random)
         self._method = method
         self._ahead = Ahead(
             1.0 if method.proposes_ids else config.drafter_tokens,
@@ -125,17 +140,19 @@ class DraftLength:
             config.branches if method is Method.EXACT else 0,
         )
         self._drafting = Circumstances(LoadReport())  # when a drafter was last at work
+        self._company_rest_tokens = 0
         self.plan = DraftPlan(draft_tokens, draft_tokens, draft_tokens, draft_tokens)
         """What the next draft is to be."""
 
     @property
     def rest_tokens(self) -> int:
         """Tokens that the target is to say alone before the session drafts again; 0: it drafts."""
-        return self._rest.left_tokens or self._admission.refused_tokens
+        return max(self._rest.left_tokens, self._company_rest_tokens)
 
     def prepare(self, circumstances: Circumstances) -> None:
         """Plan by what is known now."""
         if self._config.is_adaptive:
+            self._company_rest_tokens = circumstances.company_rest_tokens
             self._choose(circumstances.steps, self._remembered(circumstances), is_idle=False)
 
     def observe(self, answer: Answer, elapsed_ms: float, circumstances: Circumstances, *, is_idle: bool) -> None:
@@ -149,12 +166,10 @@ class DraftLength:
         """
         if not self._config.is_adaptive:
             return
-        steps = circumstances.steps
         if not answer.has_prefill:
-            self._learn(answer, elapsed_ms, steps, has_drafter=circumstances.drafter is not None)
-        self._choose(steps, self._remembered(circumstances), is_idle=is_idle)
-        if self._drafting.drafter is not None:
-            self._admission.observe(len(answer.verdict.tokens), self.plan.speedup)
+            self._learn(answer, elapsed_ms, circumstances)
+        self._company_rest_tokens = circumstances.company_rest_tokens
+        self._choose(circumstances.steps, self._remembered(circumstances), is_idle=is_idle)
 
     @property
     def may_meet_run(self) -> bool:
@@ -174,14 +189,15 @@ class DraftLength:
         """
         return self._method.judges_by_ratio and is_shaped and not is_idle
 
-    def _learn(self, answer: Answer, elapsed_ms: float, steps: CostCurve | None, *, has_drafter: bool) -> None:
+    def _learn(self, answer: Answer, elapsed_ms: float, now: Circumstances) -> None:
         verdict = answer.verdict
         if answer.judges:
             self._acceptance.learn(verdict.accepted, answer.judged_tokens)
-        is_refused = self._admission.refused_tokens > 0
-        if self._rest.left_tokens or (has_drafter and not is_refused):
-            spent = Spent(elapsed_ms, len(verdict.tokens), answer.rows_without_draft)
-            self._rest.observe(spent, steps)
+        company_rests, drafts = now.company_rest_tokens > 0, now.drafter is not None
+        if self._rest.left_tokens or (drafts and not company_rests):
+            self._rest.observe(Spent(elapsed_ms, len(verdict.tokens), answer.rows_without_draft), now.steps)
+        if now.company is not None and (company_rests or drafts):
+            now.company.observe(elapsed_ms, verdict, now.verifier, draft_tokens=self._most)
 
     def _remembered(self, circumstances: Circumstances) -> Circumstances:
         """A session that rests has no drafter, but will have one like its last."""
@@ -192,7 +208,7 @@ class DraftLength:
     def _choose(self, steps: CostCurve | None, now: Circumstances, *, is_idle: bool) -> None:
         if steps is None:
             return
-        costs = RoundCosts(steps, now.sessions, now.draft_token_ms)
+        costs = RoundCosts(steps, now.sessions, now.draft_token_ms, now.answer_ms)
         known = Expectations(
             self._acceptance.estimate(now.pair),
             self._acceptance.judged_tokens(now.pair),

@@ -16,7 +16,7 @@ from draftmesh.decoding.draft_length import (
     best_draft_length,
     least_confidence,
     least_sufficient,
-    speedup,
+    runs_on,
     useful_length,
 )
 
@@ -44,10 +44,6 @@ class DraftPlan:
     runs_on: bool = False
     """Whether the target is to go on alone after a draft until the next one comes."""
 
-    speedup: float = math.inf
-    """What all sessions of the target get if they draft so, by what they get if none does; for one that is alone with
-    the target infinite: it needs no permission, for what it loses, it sees."""
-
 
 @dataclass(frozen=True, slots=True)
 class Expectations:
@@ -73,10 +69,9 @@ class Expectations:
         """What they cost with drafts that are there already."""
         return RoundCosts(self.waiting.step, self.waiting.sessions)
 
-    @property
-    def in_company(self) -> bool:
-        """Whether others share the target's steps."""
-        return self.waiting.sessions > 1
+    def runs_on(self, usual: int) -> bool:
+        """See :attr:`DraftPlan.runs_on`; drafts have ``usual`` tokens."""
+        return runs_on(usual, self.acceptance, self.waiting)
 
     def sufficient(self, usual: int) -> int:
         """See :attr:`DraftPlan.sufficient`; drafts have ``usual`` tokens."""
@@ -85,10 +80,6 @@ class Expectations:
     def sufficient_ahead(self, usual: int) -> int:
         """See :attr:`DraftPlan.sufficient_ahead`."""
         return least_sufficient(usual, self.acceptance, self.waiting.step, self.draft_wait_ms + self.link_ms)
-
-    def speedup(self, draft_tokens: int) -> float:
-        """See :attr:`DraftPlan.speedup`."""
-        return speedup(draft_tokens, self.acceptance, self.waiting) if self.in_company else math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +93,7 @@ class Ahead:
     """Probability with which a token is to be wanted; None: nothing is drafted then."""
 
     branches: int = 0
-    """Branches of the draft for a session that is alone with its target; in company nobody waits for its draft."""
+    """Branches of the draft for a session that is alone with its target; in company drafters have enough to do."""
 
     def extent(self, ahead_tokens: int, usual: int, sessions: int, least_confidence: float = 0.0) -> DraftExtent:
         """What the drafter is told: so many tokens, and branches of what follows drafts of ``usual`` target tokens."""
@@ -127,8 +118,7 @@ def planned_by_acceptance(most: int, now: Expectations, ahead: Ahead) -> DraftPl
         now.sufficient(wanted),
         now.sufficient_ahead(wanted),
         ahead.extent(ahead.tokens(wanted, now.acceptance, now.waiting.sessions), wanted, now.waiting.sessions),
-        now.in_company,
-        now.speedup(wanted),
+        now.runs_on(wanted),
     )
 
 
@@ -139,7 +129,7 @@ def planned_by_confidence(most: int, now: Expectations, ahead: Ahead) -> DraftPl
     tokens = ahead.tokens(most, now.acceptance, now.waiting.sessions)
     extent = ahead.extent(tokens, usual, now.waiting.sessions, least)
     enough = now.sufficient(usual), now.sufficient_ahead(usual)
-    return DraftPlan(most, most, *enough, extent, now.in_company, now.speedup(usual))
+    return DraftPlan(most, most, *enough, extent, now.runs_on(usual))
 
 
 _UNSTABLE_TOKENS = 2

@@ -18,6 +18,7 @@ from draftmesh.coordinator.drafting.stage import Stage
 from draftmesh.coordinator.drafting.text_drafts import Translator
 from draftmesh.coordinator.instruments import Instruments
 from draftmesh.coordinator.loop.books import Books
+from draftmesh.coordinator.loop.company import Companies
 from draftmesh.coordinator.loop.config import GenerationConfig
 from draftmesh.coordinator.loop.delivery import Delivery, Output
 from draftmesh.coordinator.loop.draft_length import DraftLength
@@ -69,6 +70,7 @@ class Generation:
         drafters: SeatSource[Drafter] | None,
         output: Output,
         config: GenerationConfig,
+        companies: Companies,
         instruments: Instruments,
     ) -> None:
         clock, random = instruments.clock, instruments.random
@@ -92,8 +94,8 @@ class Generation:
             trace=self._trace,
             instruments=instruments,
         )
-        length = DraftLength(config.draft_length, job.method, draft_tokens=job.draft_tokens, random=random)
-        self._proposals = Proposals(self._feed, self._pace, length, config.free_run_tokens, clock=clock)
+        length = DraftLength(config.draft_length, job.method, draft_tokens=job.draft_tokens)
+        self._proposals = Proposals(self._feed, self._pace, length, companies, config.free_run_tokens, clock=clock)
         self._rounds = RoundMaker(self._transcript, self._proposals, max_tokens=job.stop.max_tokens)
         self._final_error: DraftmeshError | None = None
 
@@ -126,9 +128,8 @@ class Generation:
     async def _attempt(self) -> None:
         """Work with one verifier until the end, or until it fails."""
         seat = await self._failover.seat()
-        self._proposals.begin(seat)
         try:
-            with seat.taken():
+            with seat.taken(), self._proposals.working_with(seat):
                 async with seat.peer.open(verify_open(self._job, self._fence(), self._transcript.ids)) as stream:
                     inbox = Inbox(stream.receive, self._wake)
                     async with background(inbox.pump()):

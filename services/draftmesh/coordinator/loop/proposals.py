@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from draftmesh.coordinator.drafting.bond import Bond
 from draftmesh.coordinator.drafting.drafts import NOTHING, BranchDraft, Draft
 from draftmesh.coordinator.drafting.feed import DraftFeed
+from draftmesh.coordinator.loop.company import Companies, Company
 from draftmesh.coordinator.loop.draft_length import Circumstances, DraftLength
 from draftmesh.coordinator.loop.guesses import Guess, distinct, guess
 from draftmesh.coordinator.loop.link import Link
@@ -64,13 +66,22 @@ class Proposals:
     """Joins the draft and the policies of length and waiting; without a feed there is never anything to propose."""
 
     def __init__(
-        self, feed: DraftFeed | None, pace: Pace, length: DraftLength, free_run_tokens: int, *, clock: Clock
+        self,
+        feed: DraftFeed | None,
+        pace: Pace,
+        length: DraftLength,
+        companies: Companies,
+        free_run_tokens: int,
+        *,
+        clock: Clock,
     ) -> None:
         """Where there is a feed, the target goes on alone for ``free_run_tokens`` before it is looked at again."""
         self._feed = feed
         self._free_run_tokens = free_run_tokens
         self._pace = pace
         self._length = length
+        self._companies = companies
+        self._company: Company | None = None
         self._link = Link(clock)
         self._clock = clock
 
@@ -97,12 +108,18 @@ class Proposals:
             return 0
         return min(most, self._pace.spare_steps(self._link.ms + self._feed.answers.ms))
 
-    def begin(self, verifier: Seat[Verifier]) -> None:
-        """Another verifier takes the session."""
+    @contextmanager
+    def working_with(self, verifier: Seat[Verifier]) -> Iterator[None]:
+        """Another verifier takes the session, for as long as the context lasts."""
         self._link = Link(self._clock)
-        if self._feed is not None and self._feed.bond is None:
+        if self._feed is None or self._feed.bond is not None:
+            yield
+            return
+        self._company = self._companies.at(verifier.address)
+        with self._company.joined():
             self._length.prepare(self._circumstances(verifier))
             self._steer(self._feed)
+            yield
 
     def asked(self, request: VerifyRound) -> None:
         """A round goes out."""
@@ -193,14 +210,16 @@ class Proposals:
     def _circumstances(self, verifier: Seat[Verifier]) -> Circumstances:
         feed, drafter = self._feed, self.drafter
         if feed is None or drafter is None:
-            return Circumstances(verifier.load, link_ms=self._link.ms)
+            return Circumstances(verifier.load, link_ms=self._link.ms, company=self._company)
         return Circumstances(
             verifier.load,
             drafter.load,
             drafter.books,
             draft_wait_ms=self._pace.draft_wait_ms,
             link_ms=self._link.ms,
+            answer_ms=feed.answers.ms,
             pauses_when_unsure=feed.pauses.drafter_pauses,
+            company=self._company,
         )
 
     def _decide_freely(self, feed: DraftFeed, state: VerifierState) -> Decision:

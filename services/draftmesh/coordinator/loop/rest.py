@@ -8,10 +8,13 @@ session that begins to lose rests after a bounded loss. Every rest that follows 
 twice as long, so what a useless drafter costs is a vanishing share of a long session.
 
 A rest also shows what a step takes while nobody drafts: until then the target's cost curve is believed.
+
+Sessions can rest together (:mod:`company`). Then each tells its share of what they have lost in the mean.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from draftmesh.core.errors import ConfigError
@@ -39,12 +42,19 @@ class RestConfig:
     longest_tokens: int = 512
     """Rests get longer up to this."""
 
+    most_lost_steps: float = math.inf
+    """What one verdict counts as lost at most: what takes longer than that has another reason."""
+
+    refresh_tokens: float = math.inf
+    """After so many tokens without a rest there is a short one, to see what a step takes by now."""
+
     smoothing: float = 0.1
-    """Weight of the newest step in the moving average of steps at rest, in (0, 1]."""
+    """Weight of the newest step in the moving average of steps at a rest, in (0, 1]; of the first ones all have the
+    same weight."""
 
     def validate(self) -> None:
         """Raise :class:`ConfigError`, naming the field, if a value makes no sense."""
-        require_positive(self, "tolerance_steps", "trial_steps")
+        require_positive(self, "tolerance_steps", "trial_steps", "most_lost_steps", "refresh_tokens")
         require_up_to(1, self, "smoothing")
         require_not_negative(self, "least_gain")
         require_at_least(1, self, "first_tokens")
@@ -63,33 +73,45 @@ class Spent:
     """Committed by it."""
 
     rows_without_draft: int
-    """Rows that its last step would have had, over all sessions, without this one's draft."""
+    """Rows that its last step would have had, over all sessions, without the drafts of those who rest."""
+
+    share: float = 1.0
+    """Of those who rest together: one part in so many as there are."""
 
 
 class Rest:
-    """Of one session."""
+    """Of one session, or of several in the mean."""
 
-    def __init__(self, config: RestConfig) -> None:
+    def __init__(self, config: RestConfig, *, begins_resting: bool = False) -> None:
+        """Begin with drafting, or with the first rest."""
         self._config = config
         self._lost_steps = 0.0
-        self._left_tokens = 0
+        self._left_tokens = 0.0
         self._next_tokens = config.first_tokens
-        self._is_fresh = False  # what was under way when the rest began has not been told yet
-        self._step_ms: float | None = None  # at rest
+        self._untold = 0.0  # share of those of whom we have not heard yet what was under way when the rest began
+        self._drafted_tokens = 0.0  # since the last rest
+        self._step_ms: float | None = None  # at the last rest
+        self._seen_steps = 0.0  # of it
         self._step_rows = 1
+        if begins_resting:
+            self._begin_longer()
 
     @property
     def left_tokens(self) -> int:
-        """Tokens until the rest is over; 0: the session drafts."""
-        return self._left_tokens
+        """Tokens of each until the rest is over; 0: they draft."""
+        return math.ceil(self._left_tokens - _ROUNDING)
 
     def observe(self, spent: Spent, costs: CostCurve | None) -> None:
         """Take in a verdict; ``costs`` is what the target's steps take now, if that is known."""
-        if self._left_tokens:
+        if self.left_tokens:
             self._learn(spent)
-            self._left_tokens = max(0, self._left_tokens - spent.tokens)
+            self._left_tokens = max(0.0, self._left_tokens - spent.share * spent.tokens)
         elif (alone_ms := self._alone_ms(spent, costs)) is not None:
-            self._count(spent.elapsed_ms / alone_ms - spent.tokens * (1.0 - self._config.least_gain))
+            lost_steps = spent.elapsed_ms / alone_ms - spent.tokens * (1.0 - self._config.least_gain)
+            self._count(spent.share * min(lost_steps, self._config.most_lost_steps))
+            self._drafted_tokens += spent.share * spent.tokens
+            if self._drafted_tokens >= self._config.refresh_tokens:
+                self._begin(self._config.first_tokens)
 
     def _count(self, lost_steps: float) -> None:
         self._lost_steps = max(0.0, self._lost_steps + lost_steps)
@@ -97,24 +119,37 @@ class Rest:
             self._next_tokens = self._config.first_tokens
         if self._lost_steps >= self._config.tolerance_steps:
             self._lost_steps = self._config.tolerance_steps - self._config.trial_steps
-            self._left_tokens = self._next_tokens
-            self._next_tokens = min(2 * self._next_tokens, self._config.longest_tokens)
-            self._is_fresh = True
+            self._begin_longer()
+
+    def _begin_longer(self) -> None:
+        self._begin(self._next_tokens)
+        self._next_tokens = min(2 * self._next_tokens, self._config.longest_tokens)
+
+    def _begin(self, tokens: int) -> None:
+        self._left_tokens = tokens
+        self._untold = 1.0
+        self._drafted_tokens = self._seen_steps = 0.0
 
     def _learn(self, spent: Spent) -> None:
-        if self._is_fresh or not spent.tokens:
-            self._is_fresh = False
+        if self._untold > _ROUNDING or not spent.tokens:
+            self._untold -= spent.share
             return
+        self._seen_steps += spent.share
+        weight = spent.share * max(self._config.smoothing, 1.0 / self._seen_steps)
         ms = spent.elapsed_ms / spent.tokens
-        self._step_ms = ms if self._step_ms is None else self._step_ms + self._config.smoothing * (ms - self._step_ms)
+        self._step_ms = ms if self._step_ms is None else self._step_ms + weight * (ms - self._step_ms)
         self._step_rows = spent.rows_without_draft
 
     def _alone_ms(self, spent: Spent, costs: CostCurve | None) -> float | None:
-        """What the step would have taken without this session's draft; None if nothing is known.
+        """What the step would have taken without the drafts of those who rest; None if nothing is known.
 
-        With other company than at the last rest a step takes longer or shorter by what the cost curve says.
+        With other company than at the last rest, a step takes longer or shorter by what the cost curve says.
         """
         rows = spent.rows_without_draft
         if self._step_ms is None:
             return costs.ms(rows) if costs is not None else None
         return self._step_ms * (costs.ms(rows) / costs.ms(self._step_rows) if costs is not None else 1.0)
+
+
+_ROUNDING = 1e-9
+"""What sums of shares may be off by."""

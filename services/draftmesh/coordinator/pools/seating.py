@@ -40,8 +40,9 @@ class PoolSeat(Generic[PeerT, InfoT]):
 
     @property
     def load(self) -> LoadReport:
-        """The member's last report."""
-        return self._member.load
+        """The member's last report, which knows of all sessions of this shard that are there by now."""
+        load, own_sessions = self._member.load, self._member.own_sessions
+        return load if load.active_sessions >= own_sessions else replace(load, active_sessions=own_sessions)
 
     @property
     def books(self) -> Ledger:

@@ -36,7 +36,7 @@ class Seat(Protocol, Generic[PeerT_co]):
 
     @property
     def load(self) -> LoadReport:
-        """The member's last report."""
+        """The member's last report, with no fewer sessions than are known here to be there."""
 
     @property
     def books(self) -> Ledger:
