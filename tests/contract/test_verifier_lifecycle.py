@@ -52,7 +52,7 @@ async def test_draft_limit_fits_the_token_budget() -> None:
 
 @pytest.mark.parametrize("gathers", [True, False])
 async def test_steps_are_put_off_only_where_that_is_configured(gathers: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before each step it is asked how long; the answer of the moment is, not at all."""
+    """It is asked before each step how long, while a session is away; the answer of the moment is, not at all."""
     asked: list[Ready] = []
 
     def wait_s(_: Gathering, ready: Ready, costs: object, now_s: float) -> float:  # noqa: ARG001
@@ -60,7 +60,8 @@ async def test_steps_are_put_off_only_where_that_is_configured(gathers: bool, mo
         return 0.0
 
     monkeypatch.setattr(Gathering, "wait_s", wait_s)
-    async with verifier_bench(dataclasses.replace(CONFIG, gathers=gathers)) as bench:
+    async with verifier_bench(dataclasses.replace(CONFIG, gathers=gathers)) as bench, bench.session(opening()) as away:
+        await away.judge(())
         await bench.alone(opening())
     assert any(ready.sequences == ready.going_on == 1 for ready in asked) is gathers
 

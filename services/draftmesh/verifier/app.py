@@ -114,7 +114,9 @@ async def _engine_thread(
     config: VerifierConfig, loaded: LoadedModel, gathering: Gathering
 ) -> AsyncIterator[EngineThread]:
     def patience_s(engine: Engine) -> float:
-        return gathering.wait_s(engine.ready, engine.stats.costs, time.monotonic()) if config.gathers else 0.0
+        if not config.gathers or gathering.all_are_there:
+            return 0.0
+        return gathering.wait_s(engine.ready, engine.stats.costs, time.monotonic())
 
     build = partial(_build_engine, config, loaded)
     engine = EngineThread(build, threads=config.engine.threads, patience_s=patience_s)

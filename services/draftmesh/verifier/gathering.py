@@ -36,6 +36,11 @@ class Gathering:
         self._rows = MovingAverage(_WEIGHT)  # that who comes back brings
         self._tokens = MovingAverage(_WEIGHT)  # that come of them
 
+    @property
+    def all_are_there(self) -> bool:
+        """Whether nobody is away, so that there is nothing to ask."""
+        return not self._left_s
+
     def left(self, sequence_id: int, tokens: int, now_s: float) -> None:
         """A sequence rests, after a step that has given it so many tokens."""
         self._left_s[sequence_id] = now_s

@@ -64,8 +64,9 @@ def test_who_is_late_is_waited_for_a_little_and_then_no_more() -> None:
 def test_nothing_is_put_off_while_nothing_is_known() -> None:
     """Of absences or of steps."""
     gathering = Gathering()
+    assert gathering.all_are_there
     gathering.left(OTHER, 3, 0.0)
-    assert gathering.wait_s(ONE, FLAT, 0.0) == 0.0
+    assert (gathering.all_are_there, gathering.wait_s(ONE, FLAT, 0.0)) == (False, 0.0)
     assert used_to(0.020).wait_s(ONE, (), 0.0) == 0.0
 
 
