@@ -6,15 +6,19 @@ from draftmesh.core.errors import ConfigError
 from draftmesh.decoding.judge import Judge as SamplingJudge
 from draftmesh.decoding.sampler import Sampler
 from draftmesh.engine.attention.backend import attention_backend
+from draftmesh.engine.attention.varlen_paged import VarlenPaged
 from draftmesh.engine.block_pool import BlockPool
 from draftmesh.engine.config import EngineConfig
+from draftmesh.engine.cuda_graphs import record_cuda_graph
+from draftmesh.engine.decoders.decoder import Decoder, RecordableDecoder
 from draftmesh.engine.engine import Engine
 from draftmesh.engine.judging import Judge
 from draftmesh.engine.kv_storage import KvStorage
 from draftmesh.engine.limits import EngineLimits
 from draftmesh.engine.loading import LoadedModel, PreparedModel
-from draftmesh.engine.model_runner import ModelRunner
+from draftmesh.engine.model_runner import ModelRunner, Runner
 from draftmesh.engine.paging import Paging
+from draftmesh.engine.step_graphs import GRAPH_ROWS, GraphRunner
 
 
 def build_engine(loaded: LoadedModel, config: EngineConfig) -> Engine:
@@ -27,12 +31,18 @@ def assemble(prepared: PreparedModel, config: EngineConfig, judge: Judge, vocabu
     """An engine with any judge.
 
     Raises:
-        ConfigError: the KV pool does not fit into memory, or this torch lacks the attention's kernel.
+        ConfigError: the KV pool does not fit into memory, or this torch lacks the kernel that is configured.
     """
     config.validate()
     num_slots = config.kv_blocks * config.block_size_tokens
+    spare = _spare_blocks(config)
     try:
-        storage = KvStorage(prepared.kv_shapes, num_slots, prepared.decoder.dtype, prepared.decoder.device)
+        storage = KvStorage(
+            prepared.kv_shapes,
+            num_slots + len(spare) * config.block_size_tokens,
+            prepared.decoder.dtype,
+            prepared.decoder.device,
+        )
     except RuntimeError as error:  # torch's out-of-memory errors are RuntimeErrors
         raise ConfigError(f"no memory for a KV pool of {num_slots} tokens: {error}") from error
     limits = EngineLimits(
@@ -42,7 +52,32 @@ def assemble(prepared: PreparedModel, config: EngineConfig, judge: Judge, vocabu
         token_budget_tokens=config.step_rows,
         max_sequences=config.max_sequences,
     )
-    attention = attention_backend(config.attention, storage, config.block_size_tokens)
     pool = BlockPool(config.kv_blocks, config.block_size_tokens)
-    runner = ModelRunner(prepared.decoder, attention)
+    runner = _runner(prepared.decoder, config, storage, limits, spare)
     return Engine(runner, judge, Paging(pool, shares_prefixes=config.prefix_cache), limits)
+
+
+def _spare_blocks(config: EngineConfig) -> range:
+    """Blocks beyond those of the pool, for rows that fill up the graph of a step."""
+    count = -(-max(GRAPH_ROWS) // config.block_size_tokens) if config.step_graphs else 0
+    return range(config.kv_blocks, config.kv_blocks + count)
+
+
+def _runner(decoder: Decoder, config: EngineConfig, storage: KvStorage, limits: EngineLimits, spare: range) -> Runner:
+    attention = attention_backend(config.attention, storage, config.block_size_tokens)
+    eager = ModelRunner(decoder, attention)
+    if not config.step_graphs:
+        return eager
+    assert isinstance(attention, VarlenPaged), "the configuration says so"
+    assert isinstance(decoder, RecordableDecoder), "all but those that benchmarks slow down are"
+    if not attention.reads_block_tables:
+        raise ConfigError("step_graphs need FlashAttention 3, which is not active here")
+    return GraphRunner(
+        eager,
+        decoder,
+        attention,
+        sizes=[rows for rows in GRAPH_ROWS if rows <= limits.token_budget_tokens],
+        most_blocks=-(-limits.sequence_tokens // config.block_size_tokens),
+        spare=spare,
+        record=record_cuda_graph,
+    )

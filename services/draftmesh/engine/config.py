@@ -45,6 +45,9 @@ class EngineConfig:
     run on a GPU yet.
     """
 
+    step_graphs: bool = False
+    """Replay steps with few rows as CUDA graphs; experimental. Needs ``varlen_paged`` with FlashAttention 3."""
+
     block_size_tokens: int = 16
     """Tokens in a KV block: the unit of allocation and of prefix sharing."""
 
@@ -90,6 +93,8 @@ class EngineConfig:
             raise ConfigError(f"attention must be one of {', '.join(get_args(AttentionName))}, got {self.attention}")
         if self.attention == "varlen_paged" and (self.device_type != "cuda" or self.dtype == "float32"):
             raise ConfigError("attention varlen_paged needs the device cuda, and float16 or bfloat16")
+        if self.step_graphs and self.attention != "varlen_paged":
+            raise ConfigError("step_graphs need attention varlen_paged")
         require_at_least(0, self, "threads", "max_context_tokens", "token_budget_tokens")
         require_at_least(1, self, "block_size_tokens", "max_sequences")
         require_at_least(2 * self.block_size_tokens, self, "kv_cache_tokens")

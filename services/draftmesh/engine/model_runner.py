@@ -28,11 +28,11 @@ class ModelRunner:
 
     def run(self, batch: Sequence[PackedRows]) -> Tensor:
         """Store the KV of all rows; logits [wanted rows, vocab] in float32, sequence after sequence."""
-        ids, positions, wanted = _flatten(batch)
+        ids, positions, wanted = flatten(batch)
         return self._decoder.logits(ids, positions, wanted, self._attention.context(batch))
 
 
-def _flatten(batch: Sequence[PackedRows]) -> tuple[list[int], list[int], list[int]]:
+def flatten(batch: Sequence[PackedRows]) -> tuple[list[int], list[int], list[int]]:
     """Ids and positions of all rows, and the indices of those whose logits are wanted."""
     ids: list[int] = []
     positions: list[int] = []

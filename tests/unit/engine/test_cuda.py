@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from draftmesh.core.sampling import Method
+from draftmesh.engine.attention import varlen_kernels
 from draftmesh.engine.attention.register import ATTENTION_NAME, register_attention
 from draftmesh.engine.building import assemble
 from draftmesh.engine.config import EngineConfig
@@ -55,3 +58,25 @@ def test_the_gpu_attention_gives_what_the_reference_gives(family: str) -> None:
         reference = Proof.of(model, 256, "sdpa_ragged").difference(decoder, shapes)
         varlen = Proof.of(model, 256, "varlen_paged").difference(decoder, shapes)
     assert varlen <= max(2 * reference, 0.02)
+
+
+def test_graphs_say_what_the_reference_says() -> None:
+    """Greedy decoding of several sequences with drafts; FlashAttention 3 is needed."""
+    if not varlen_kernels.FlashKernel.active().reads_block_tables:
+        pytest.skip("FlashAttention 3 is not active")
+    config = EngineConfig(
+        model="llama", device="cuda", dtype="bfloat16", attention="varlen_paged", kv_cache_tokens=1024
+    )
+    said = []
+    with torch.inference_mode():
+        for step_graphs in (False, True):
+            own = replace(config, step_graphs=step_graphs)
+            engine = assemble(prepare_model(tiny_model("llama"), own), own, GreedyJudge(), VOCABULARY_SIZE)
+            listeners = [RecordingListener() for _ in range(3)]
+            for start, listener in enumerate(listeners):
+                prompt = list(range(start, start + 9))
+                seq = engine.open(prompt, [], new_history(prompt, VOCABULARY_SIZE), listener, method=Method.EXACT)
+                engine.submit(seq, [1, 2, 3], run=5)
+            run_dry(engine)
+            said.append([listener.tokens for listener in listeners])
+    assert said[0] == said[1]

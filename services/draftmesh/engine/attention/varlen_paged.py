@@ -40,6 +40,10 @@ class VarlenStep:
 class VarlenKernel(Protocol):
     """Causal attention of ragged rows, aligned at the lower right."""
 
+    @property
+    def reads_block_tables(self) -> bool:
+        """Whether it follows them on the device; else it gathers blocks by what a step says."""
+
     def __call__(
         self,
         query: Tensor,  # [rows, heads, size]
@@ -57,14 +61,22 @@ class VarlenPaged:
     """Satisfies :class:`draftmesh.engine.attention.backend.AttentionBackend`."""
 
     def __init__(self, storage: KvStorage, block_size: int, kernel: VarlenKernel) -> None:
+        self.block_size = block_size
         self._storage = storage
-        self._block_size = block_size
         self._kernel = kernel
 
     def context(self, batch: Sequence[PackedRows]) -> VarlenContext:
         """Lay out a step."""
-        step = varlen_step(batch, self._block_size, self._storage.device)
-        return VarlenContext(self._storage, self._block_size, step, self._kernel)
+        return self.context_of(varlen_step(batch, self.block_size, self._storage.device))
+
+    @property
+    def reads_block_tables(self) -> bool:
+        """Whether its kernel follows them on the device."""
+        return self._kernel.reads_block_tables
+
+    def context_of(self, step: VarlenStep) -> VarlenContext:
+        """Of a step that is laid out already."""
+        return VarlenContext(self._storage, self.block_size, step, self._kernel)
 
 
 class VarlenContext:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -35,3 +35,16 @@ class Decoder(Protocol):
 
         Returns: [len(wanted), vocab] in float32.
         """
+
+
+@runtime_checkable
+class RecordableDecoder(Decoder, Protocol):
+    """One whose forward can be recorded and replayed."""
+
+    def all_logits(
+        self,
+        ids: Tensor,  # [rows] int64
+        positions: Tensor,  # [rows] int64
+        attention: AttentionContext,
+    ) -> Tensor:  # [rows, vocab] in float32
+        """As :meth:`logits`, of all rows, from tensors on its device; the host does not look at their values."""

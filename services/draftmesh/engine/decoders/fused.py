@@ -21,7 +21,7 @@ _Part = Any  # a module of transformers, which is untyped
 
 
 class FusedDecoder(nn.Module):
-    """Satisfies :class:`draftmesh.engine.decoders.decoder.Decoder`."""
+    """Satisfies :class:`draftmesh.engine.decoders.decoder.RecordableDecoder`."""
 
     def __init__(self, model: PreTrainedModel, windows: Sequence[int | None], context_tokens: int) -> None:
         """Fuse the layers of ``model``, which goes on working: its projections become views of the fused ones."""
@@ -39,12 +39,27 @@ class FusedDecoder(nn.Module):
         self, ids: Sequence[int], positions: Sequence[int], wanted: Sequence[int], attention: AttentionContext
     ) -> Tensor:
         """One forward of a packed row; [len(wanted), vocab] in float32."""
-        hidden = rows_of(self._embedding, ids)
-        cosines, sines = self._rotary.at(positions)
+        hidden = self._through_layers(rows_of(self._embedding, ids), self._rotary.at(positions), attention)
+        return self._said(rows_of(hidden, wanted) if len(wanted) < len(ids) else hidden)
+
+    def all_logits(
+        self,
+        ids: Tensor,  # [rows] int64
+        positions: Tensor,  # [rows] int64
+        attention: AttentionContext,
+    ) -> Tensor:  # [rows, vocab] in float32
+        """The same of all rows."""
+        hidden = self._embedding.index_select(0, ids)
+        return self._said(self._through_layers(hidden, self._rotary.anywhere(positions), attention))
+
+    def _through_layers(self, hidden: Tensor, turns: tuple[Tensor, Tensor], attention: AttentionContext) -> Tensor:
+        """[rows, hidden], before and after."""
         for layer in self.layers:
-            hidden = layer.forward(hidden, cosines, sines, attention)
-        if len(wanted) < len(ids):
-            hidden = rows_of(hidden, wanted)
+            hidden = layer.forward(hidden, *turns, attention)
+        return hidden
+
+    def _said(self, hidden: Tensor) -> Tensor:
+        """[rows, vocab] in float32, from [rows, hidden]."""
         logits: Tensor = self.head(self._norm(hidden))
         return logits.float()
 

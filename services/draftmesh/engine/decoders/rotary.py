@@ -32,6 +32,13 @@ class RotaryTable:
         cosines, sines = rows_of(self._table, positions).unbind(1)
         return cosines, sines
 
+    def anywhere(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """The same for ``positions`` [rows] on the device, which nobody looks at: the table holds the whole context."""
+        if len(self._table) < self._context_tokens:
+            self._table = self._computed(self._context_tokens)
+        cosines, sines = self._table.index_select(0, positions).unbind(1)
+        return cosines, sines
+
     def _computed(self, positions: int) -> Tensor:
         """[positions, 2, 1, size]; the sines of the first half are negative."""
         position_ids = torch.arange(min(positions, self._context_tokens), device=self._like.device).unsqueeze(0)

@@ -12,7 +12,7 @@ from draftmesh.engine.attention.register import CONTEXT_KEYWORD, AttentionContex
 
 
 class TransformersDecoder:
-    """Satisfies :class:`draftmesh.engine.decoders.decoder.Decoder` for a model whose attention is registered."""
+    """A model whose attention is registered; satisfies ``engine.decoders.decoder.RecordableDecoder``."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         self.model = model
@@ -42,4 +42,15 @@ class TransformersDecoder:
             **{CONTEXT_KEYWORD: attention},
         )
         logits: Tensor = output.logits[0]
+        return logits.float()
+
+    def all_logits(
+        self,
+        ids: Tensor,  # [rows] int64
+        positions: Tensor,  # [rows] int64
+        attention: AttentionContext,
+    ) -> Tensor:  # [rows, vocab] in float32
+        """The same of all rows."""
+        rows = {"input_ids": ids.unsqueeze(0), "position_ids": positions.unsqueeze(0)}
+        logits: Tensor = self.model(**rows, use_cache=False, **{CONTEXT_KEYWORD: attention}).logits[0]
         return logits.float()
