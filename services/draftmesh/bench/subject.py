@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
 from draftmesh.bench.pair_specs import Members
 from draftmesh.core.endpoint import CostPoint
+from draftmesh.decoding.draft_length import CostCurve
 from draftmesh.inspection.sizes import ModelSizes, model_sizes
 from draftmesh.transport.peers import GrpcDrafter, GrpcVerifier
 
@@ -49,8 +49,9 @@ class Subject:
         )
 
     def verification_ms(self, rows: int) -> float:
-        """What verifying so many rows takes by the cost curve, between its points by their distance."""
-        return interpolated_ms(self.target_costs, rows)
+        """What verifying so many rows takes by the cost curve; 0 if the verifier has published none."""
+        steps = CostCurve.of(self.target_costs)
+        return steps.ms(rows) if steps is not None else 0.0
 
 
 async def subject_of(pair: Pair, members: Members) -> Subject:
@@ -63,20 +64,6 @@ async def subject_of(pair: Pair, members: Members) -> Subject:
     target_costs, drafter_costs = await _costs(GrpcVerifier(verifier)), await _costs(GrpcDrafter(drafter))
     ratio = drafter_costs[0].milliseconds / target_costs[0].milliseconds if drafter_costs and target_costs else None
     return Subject(pair, await model_sizes(verifier, drafter), ratio, target_costs)
-
-
-def interpolated_ms(costs: Sequence[CostPoint], rows: int) -> float:
-    """The milliseconds of a step with ``rows`` rows on a cost curve by growing rows; 0 for a curve without points.
-
-    Beyond its ends the curve is taken to go on as its nearest point.
-    """
-    below = [point for point in costs if point.rows <= rows]
-    above = [point for point in costs if point.rows >= rows]
-    if not below or not above:
-        return (below[-1:] or above[:1] or [CostPoint(rows, 0.0)])[0].milliseconds
-    low, high = below[-1], above[0]
-    share = (rows - low.rows) / (high.rows - low.rows) if high.rows > low.rows else 0.0
-    return low.milliseconds + share * (high.milliseconds - low.milliseconds)
 
 
 async def _costs(peer: GrpcVerifier | GrpcDrafter) -> tuple[CostPoint, ...]:

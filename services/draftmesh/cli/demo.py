@@ -24,7 +24,7 @@ from draftmesh.cli.painting import console_with, legend
 from draftmesh.cli.plan import deployment_plan
 from draftmesh.client import Client, GenerateOptions
 from draftmesh.coordinator.replicas import ReplicaKind, ReplicaStatus
-from draftmesh.core.errors import ConfigError
+from draftmesh.core.ranges import require_at_least, require_between
 from draftmesh.demo.prompts import DEMO_PROMPT_COUNT, demo_prompts, spread
 from draftmesh.inspection.measuring import Timed
 from draftmesh.inspection.sizes import ModelSizes, model_sizes
@@ -64,8 +64,8 @@ def demo(
     Runs a deployment of its own under Ray, streams one generation in two colours, and measures in turns, with and
     without drafting, on all cores.
     """
-    if not 1 <= options.prompts <= DEMO_PROMPT_COUNT or options.repeats < 1:
-        raise ConfigError(f"prompts must be 1 to {DEMO_PROMPT_COUNT} and repeats at least 1")
+    require_between(1, DEMO_PROMPT_COUNT, options, "prompts")
+    require_at_least(1, options, "repeats")
     check_temperatures(options.temperature)
     console = console_with(color, json=options.json)
     if models.target == DEMO:

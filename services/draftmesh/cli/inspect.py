@@ -16,6 +16,7 @@ from draftmesh.cli.options import DEMO, NGRAM, Flat, PairOptions, PoolOptions, c
 from draftmesh.cli.painting import report_console
 from draftmesh.cli.plan import deployment_plan, model_path
 from draftmesh.core.errors import ConfigError
+from draftmesh.core.ranges import require_at_least
 from draftmesh.core.sampling import Method
 from draftmesh.demo.models import TARGET, demo_model_path
 from draftmesh.demo.prompts import all_prompts, spread
@@ -115,8 +116,7 @@ def _drafter(name: str) -> PairSide:
 
 
 def _validate(options: InspectOptions) -> None:
-    if options.prompts < 1 or options.max_tokens < 1:
-        raise ConfigError("prompts and max_tokens must be at least 1")
+    require_at_least(1, options, "prompts", "max_tokens")
     check_temperatures(*options.temperatures)
     labels = {method.label for method in Method}
     unknown = next((method for method in options.methods if method not in labels), None)

@@ -15,6 +15,14 @@ def require_at_least(low: int, config: object, *names: str) -> None:
             raise ConfigError(f"{name} must be at least {low}, got {value}")
 
 
+def require_between(low: int, high: int, config: object, *names: str) -> None:
+    """Raise :class:`ConfigError` unless every named field of ``config`` is ``low`` to ``high``."""
+    for name in names:
+        value = attrgetter(name)(config)
+        if not low <= value <= high:
+            raise ConfigError(f"{name} must be {low} to {high}, got {value}")
+
+
 def require_not_negative(config: object, *names: str) -> None:
     """Raise :class:`ConfigError` if a named field of ``config`` is below 0, or not a number."""
     for name in names:

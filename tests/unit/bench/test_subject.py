@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import pytest
-
-from draftmesh.bench.subject import interpolated_ms
+from draftmesh.bench.subject import Pair, Subject
 from draftmesh.core.endpoint import CostPoint
+from draftmesh.inspection.sizes import ModelSizes
 
-CURVE = (CostPoint(1, 10.0), CostPoint(8, 24.0), CostPoint(16, 40.0))
-
-
-@pytest.mark.parametrize(("rows", "milliseconds"), [(1, 10.0), (8, 24.0), (9, 26.0), (4, 16.0), (16, 40.0), (40, 40.0)])
-def test_between_two_points_the_curve_is_a_line(rows: int, milliseconds: float) -> None:
-    """Beyond the last one it is taken to be level."""
-    assert interpolated_ms(CURVE, rows) == pytest.approx(milliseconds)
+PAIR = Pair("target", "drafter", is_expanded=False, verifier_threads=2, drafter_threads=1)
 
 
-def test_a_curve_without_points_says_nothing() -> None:
-    """It is 0, and a curve that begins late is taken to begin level."""
-    assert interpolated_ms((), 4) == 0.0
-    assert interpolated_ms(CURVE[1:], 2) == 24.0
+def subject(*costs: CostPoint) -> Subject:
+    """A target with these costs."""
+    return Subject(PAIR, ModelSizes(10, 1), 0.1, costs)
+
+
+def test_verifying_takes_what_the_curve_says() -> None:
+    """Between two points it is a line; without points it says nothing."""
+    known = subject(CostPoint(1, 10.0), CostPoint(8, 24.0), CostPoint(16, 40.0))
+    assert [known.verification_ms(rows) for rows in (1, 4, 9, 16)] == [10.0, 16.0, 26.0, 40.0]
+    assert subject().verification_ms(4) == 0.0

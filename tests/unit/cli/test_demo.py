@@ -99,8 +99,15 @@ def test_programs_find_the_fields_by_these_names() -> None:
     assert DemoResult(**read) == found
 
 
-@pytest.mark.parametrize("options", [DemoOptions(prompts=0), DemoOptions(prompts=17), DemoOptions(repeats=0)])
-def test_measuring_nothing_is_refused(options: DemoOptions) -> None:
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (DemoOptions(prompts=0), "prompts must be 1 to 16"),
+        (DemoOptions(prompts=17), "prompts must be 1 to 16"),
+        (DemoOptions(repeats=0), "repeats must be at least 1"),
+    ],
+)
+def test_measuring_nothing_is_refused(options: DemoOptions, message: str) -> None:
     """Before anything is started."""
-    with pytest.raises(ConfigError, match="prompts must be 1 to 16"):
+    with pytest.raises(ConfigError, match=message):
         demo(options=options)

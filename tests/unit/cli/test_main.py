@@ -103,7 +103,7 @@ async def test_nobody_at_the_address_is_one_line(tmp_path: Path) -> None:
         (("coordinator", "--shard", "many"), "many"),
         (("inspect", "demo", "demo", "--corpus", "no/such/file"), "draftmesh: CONFIG: the corpus no/such/file"),
         (("inspect", "demo", "demo", "--methods", "guess"), "draftmesh: CONFIG: unknown method 'guess'"),
-        (("inspect", "demo", "demo", "--prompts", "0"), "draftmesh: CONFIG: prompts and max_tokens"),
+        (("inspect", "demo", "demo", "--prompts", "0"), "draftmesh: CONFIG: prompts must be at least 1, got 0"),
         (("inspect", "demo"), "drafter"),
         (("bench", "pair", "--prompts", "17"), "draftmesh: CONFIG: prompts must be 1 to 16"),
         (("generate", "x", "--sed", "3"), "--sed"),

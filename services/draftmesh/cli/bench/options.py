@@ -18,7 +18,7 @@ from draftmesh.cli.options import DEMO, PairOptions, PoolOptions, check_temperat
 from draftmesh.cli.painting import report_console
 from draftmesh.cli.plan import deployment_plan
 from draftmesh.client import GenerateOptions
-from draftmesh.core.errors import ConfigError
+from draftmesh.core.ranges import require_at_least, require_between
 from draftmesh.demo.prompts import PROMPT_COUNT, all_prompts, spread
 from draftmesh.telemetry.logs import configure_logging
 
@@ -53,8 +53,8 @@ class WorkOptions:
 
     def check(self) -> None:
         """Refuse what makes no sense, before models are loaded; raises ConfigError or InvalidRequestError."""
-        if not 1 <= self.prompts <= PROMPT_COUNT or min(self.repeats, self.max_tokens) < 1:
-            raise ConfigError(f"prompts must be 1 to {PROMPT_COUNT}, repeats and max_tokens at least 1")
+        require_between(1, PROMPT_COUNT, self, "prompts")
+        require_at_least(1, self, "repeats", "max_tokens")
         check_temperatures(self.temperature)
 
     def specs(self, models: PairOptions, *, drafters: int = 1) -> PairSpecs:

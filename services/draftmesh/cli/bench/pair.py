@@ -22,6 +22,7 @@ from draftmesh.client import AsyncClient
 from draftmesh.coordinator.config import CoordinatorConfig
 from draftmesh.coordinator.replicas import ReplicaKind, ReplicaSpec
 from draftmesh.core.errors import ConfigError
+from draftmesh.core.ranges import require_at_least, require_between
 from draftmesh.demo.prompts import DEMO_PROMPT_COUNT, demo_prompts, spread
 from draftmesh.inspection.psi_cost import PsiMeter
 from draftmesh.inspection.served_pair import ServedPair, served_pair
@@ -79,8 +80,8 @@ class PairBenchOptions:
 
     def check(self) -> None:
         """Refuse what cannot be measured, before models are loaded; raises ConfigError or InvalidRequestError."""
-        if not 1 <= self.prompts <= DEMO_PROMPT_COUNT or min(self.repeats, self.max_tokens) < 1:
-            raise ConfigError(f"prompts must be 1 to {DEMO_PROMPT_COUNT}, repeats and max_tokens at least 1")
+        require_between(1, DEMO_PROMPT_COUNT, self, "prompts")
+        require_at_least(1, self, "repeats", "max_tokens")
         offered = {setting.method for setting in SETTINGS}
         if unknown := sorted(set(self.methods) - offered):
             raise ConfigError(f"methods must be among {', '.join(sorted(offered))}; got {', '.join(unknown)}")

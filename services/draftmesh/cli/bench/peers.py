@@ -36,6 +36,7 @@ from draftmesh.cli.plan import deployment_plan, model_path, target_path
 from draftmesh.client import AsyncClient
 from draftmesh.coordinator.replicas import ReplicaKind, ReplicaSpec
 from draftmesh.core.errors import ConfigError
+from draftmesh.core.ranges import require_at_least, require_between
 from draftmesh.core.text import TERMINAL_ROLES
 from draftmesh.demo.prompts import PROMPT_COUNT, all_prompts, spread
 from draftmesh.inspection.sizes import cost_ratio, model_sizes
@@ -103,8 +104,8 @@ class PeersOptions:
         Raises:
             ConfigError, InvalidRequestError: an option makes no sense.
         """
-        if not 1 <= self.prompts <= PROMPT_COUNT or min(self.repeats, self.max_tokens) < 1:
-            raise ConfigError(f"prompts must be 1 to {PROMPT_COUNT}, repeats and max_tokens at least 1")
+        require_between(1, PROMPT_COUNT, self, "prompts")
+        require_at_least(1, self, "repeats", "max_tokens")
         if not self.temperatures or len(set(self.temperatures)) < len(self.temperatures):
             raise ConfigError("temperatures must be different ones, and at least one")
         if min(self.threads, self.auto_warm_up) < 0:
