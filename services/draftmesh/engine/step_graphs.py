@@ -52,6 +52,7 @@ class GraphInputs:
         self._block_size = block_size
         self._spare = spare
         integers, sequences = partial(torch.zeros, dtype=torch.int32, device=device), rows + 1
+        columns = max(most_blocks, len(spare))  # rows that fill up may be more than a sequence has room for
         self.ids = torch.zeros(rows, dtype=torch.int64, device=device)
         self.positions = torch.zeros(rows, dtype=torch.int64, device=device)
         self.layout = VarlenStep(
@@ -59,20 +60,21 @@ class GraphInputs:
             query_starts=integers(sequences + 1),
             most_rows=rows,
             kv_lengths=integers(sequences),
-            most_kv=most_blocks * block_size,
-            block_tables=integers(sequences, most_blocks),
+            most_kv=columns * block_size,
+            block_tables=integers(sequences, columns),
             gathered_starts=integers(sequences + 1),
         )
         self.fill(())
 
-    def fill(self, batch: Sequence[PackedRows]) -> None:
-        """Take in a step, which has ``rows`` rows at most."""
+    def fill(self, batch: Sequence[PackedRows]) -> list[int]:
+        """Take in a step, which has ``rows`` rows at most; the indices of those whose logits are wanted."""
         missing = self.rows - sum(rows.count for rows in batch)
         filled = [*batch, *([PackedRows([0] * missing, 0, self._spare, 0)] if missing else ())]
-        ids, positions, _ = flatten(filled)
+        ids, positions, wanted = flatten(filled)
         self.ids.copy_(torch.tensor(ids))
         self.positions.copy_(torch.tensor(positions))
         self._lay_out(varlen_step(filled, self._block_size, _HOST), len(filled))
+        return wanted
 
     def _lay_out(self, step: VarlenStep, sequences: int) -> None:
         """Sequences beyond these have no rows."""
@@ -123,9 +125,8 @@ class GraphRunner:
         count = sum(rows.count for rows in batch)
         for inputs, graph in self._graphs:
             if count <= inputs.rows:
-                inputs.fill(batch)
+                wanted = inputs.fill(batch)
                 graph.replay()
-                _, _, wanted = flatten(batch)
                 indices = torch.tensor(wanted, dtype=torch.int64, device=graph.output.device)
                 return graph.output.index_select(0, indices)
         return self._eager.run(batch)

@@ -23,7 +23,7 @@ from draftmesh.engine.loading import prepare_model
 from draftmesh.engine.model_runner import ModelRunner, Runner
 from draftmesh.engine.packing import PackedRows
 from draftmesh.engine.self_test import probe_layers
-from draftmesh.engine.step_graphs import GraphRunner
+from draftmesh.engine.step_graphs import GraphInputs, GraphRunner
 from tests.helpers.tiny_models import VOCABULARY_SIZE, tiny_model
 from tests.helpers.varlen import plain_varlen_attn
 
@@ -154,6 +154,15 @@ def test_rows_that_fill_up_write_where_nobody_reads() -> None:
         graphs.run([PackedRows([1, 2, 3], 0, [5], 1)])
         written = [part.abs().sum((0, 2)).nonzero().flatten().tolist() for part in keys]
     assert written == [[20, 21, 22]] * len(written)
+
+
+def test_rows_may_fill_up_more_blocks_than_a_sequence_has() -> None:
+    """Where contexts are short."""
+    inputs = GraphInputs(8, most_blocks=1, block_size=BLOCK_SIZE, spare=SPARE, device=CPU)
+    assert inputs.fill([PackedRows([7, 8], 1, [3], 1)]) == [1]
+    assert inputs.ids.tolist() == [7, 8, 0, 0, 0, 0, 0, 0]
+    assert inputs.layout.write_slots.tolist() == [13, 14, 120, 121, 122, 123, 124, 125]
+    assert inputs.layout.kv_lengths.tolist() == [3, 6, 0, 0, 0, 0, 0, 0, 0]
 
 
 def test_graphs_need_the_attention_that_follows_block_tables() -> None:
