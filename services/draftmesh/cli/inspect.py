@@ -22,6 +22,7 @@ from draftmesh.demo.models import TARGET, demo_model_path
 from draftmesh.demo.prompts import all_prompts, spread
 from draftmesh.inspection.psi_cost import PsiMeter
 from draftmesh.inspection.report import Inspection, by_serving, without_serving
+from draftmesh.inspection.served_pair import with_whole_drafts
 from draftmesh.inspection.sources import PairSide, pair_side, read_texts
 from draftmesh.inspection.trials import TrialPlan
 from draftmesh.inspection.vocabularies import VocabularyReport, inspect_vocabularies
@@ -52,6 +53,10 @@ class InspectOptions:
     seed: int = 7
     """Seed of the first generation's draws; the others count up."""
 
+    whole_drafts: bool = False
+    """Draft as many tokens as may be drafted, whether it pays or not. Acceptance then is lower, the same on every
+    machine, and depends on the models and texts alone; speeds are not those of serving."""
+
     tokenizers_only: bool = False
     """Compare the tokenizers, and serve nothing."""
 
@@ -66,7 +71,7 @@ def inspect(
     options: Annotated[InspectOptions, Flat] = InspectOptions(),
     pair: Annotated[PairOptions, Flat] = PairOptions(),
 ) -> None:
-    """Compare two tokenizers, serve the pair here for a while, and say which method to use.
+    """Compare two tokenizers, serve the pair here for a while as sessions are served, and say which method to use.
 
     The tables go to standard output, what is going on to standard error.
     """
@@ -100,6 +105,7 @@ def _serve(
     )
     target, drafter = names
     replicas = deployment_plan(pair.of(target, drafter), PoolOptions(listen="127.0.0.1:0"))
+    replicas = with_whole_drafts(replicas) if options.whole_drafts else replicas
 
     def progress(line: str) -> None:
         notes.print(f"  {line} …", style="dim", highlight=False)

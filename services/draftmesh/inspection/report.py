@@ -10,7 +10,7 @@ from draftmesh.coordinator.replicas import ReplicaSpec
 from draftmesh.core.errors import UnsupportedError, UnsupportedMethodError
 from draftmesh.inspection.psi_cost import PsiMeter
 from draftmesh.inspection.recommendation import recommend
-from draftmesh.inspection.served_pair import served_pair, with_whole_drafts
+from draftmesh.inspection.served_pair import served_pair
 from draftmesh.inspection.trials import Trial, TrialPlan, run_trials
 from draftmesh.inspection.vocabularies import VocabularyReport
 
@@ -56,7 +56,7 @@ async def by_serving(
     problem = ""
     try:
         progress("loading the models")
-        async with served_pair(with_whole_drafts(replicas)) as pair, AsyncClient(pair.address) as client:
+        async with served_pair(replicas) as pair, AsyncClient(pair.address) as client:
             trials = await run_trials(client, plan, psi_meter=psi_meter, progress=progress)
     except UnsupportedMethodError:
         raise

@@ -47,7 +47,8 @@ class ServedPair:
 def with_whole_drafts(plan: Sequence[ReplicaSpec]) -> tuple[ReplicaSpec, ...]:
     """The plan with shards that draft as many tokens as they may, whether it pays or not.
 
-    What is accepted of drafts is comparable only if they are equally long.
+    As sessions are served otherwise, drafts end where the drafter is unsure and where another token costs more than it
+    brings, on the machine at hand. Acceptance of whole drafts depends on the models and the texts alone.
     """
 
     def whole(config: CoordinatorConfig) -> CoordinatorConfig:
