@@ -6,9 +6,10 @@ are kept by the same additions.
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, fields
 from itertools import zip_longest
-from typing import Any
+from operator import attrgetter
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,10 @@ class Ledger:
     draft_wait_ms: float = 0.0
     verify_wait_ms: float = 0.0
     stale_rounds: int = 0
-    accepted_per_position: tuple[int, ...] = ()
-    drafted_per_position: tuple[int, ...] = ()
     drafter_failures: int = 0
     elapsed_ms: float = 0.0
+    accepted_per_position: tuple[int, ...] = ()
+    drafted_per_position: tuple[int, ...] = ()
 
     @property
     def acceptance_rate(self) -> float:
@@ -88,15 +89,21 @@ class Decoded:
     seconds: float = 0.0
 
 
-_FIELDS = tuple(field.name for field in fields(Ledger))
+_SUMMED = tuple(field.name for field in fields(Ledger) if not field.name.endswith("_per_position"))
+_numbers = attrgetter(*_SUMMED)
 
 
 def add(first: Ledger, second: Ledger) -> Ledger:
-    """The sum, field by field and position by position."""
-    return Ledger(**{name: _sum(getattr(first, name), getattr(second, name)) for name in _FIELDS})
+    """The sum, field by field and position by position. Every token passes several of these, so it is quick."""
+    numbers = zip(_SUMMED, map(operator.add, _numbers(first), _numbers(second)), strict=True)
+    return Ledger(
+        **dict(numbers),
+        accepted_per_position=_by_position(first.accepted_per_position, second.accepted_per_position),
+        drafted_per_position=_by_position(first.drafted_per_position, second.drafted_per_position),
+    )
 
 
-def _sum(first: Any, second: Any) -> Any:  # noqa: ANN401 (a field's type)
-    if isinstance(first, tuple):
-        return tuple(a + b for a, b in zip_longest(first, second, fillvalue=0))
-    return first + second
+def _by_position(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]:
+    if first and second:
+        return tuple([a + b for a, b in zip_longest(first, second, fillvalue=0)])
+    return first or second

@@ -1,6 +1,12 @@
-"""Keeps a session's ledger while it runs, and passes every addition on to those whose books it belongs in too."""
+"""Keeps a session's ledger while it runs, and passes every addition on to those whose books it belongs in too.
+
+Additions are noted when they come up, and booked once a turn of the session's loop, when the next round has gone out:
+the verifier waits for that.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from draftmesh.coordinator.loop.rounds import Answer
 from draftmesh.coordinator.loop.speed import Speed
@@ -18,13 +24,14 @@ class Books:
         self._clock = clock
         self._metrics = metrics
         self._ledger = Ledger()
+        self._noted: Ledger | None = None
         self._speed = Speed()
         self._counted_to_s = clock.monotonic()
         self._turned_s = self._lapped_s = self._counted_to_s
 
     @property
     def ledger(self) -> Ledger:
-        """Everything so far."""
+        """Everything that has been booked."""
         return self._ledger
 
     def turn(self) -> float:
@@ -45,11 +52,20 @@ class Books:
         self._speed.observe(answer, elapsed_ms, costs)
         return elapsed_ms
 
-    def record(self, delta: Ledger, verifier: Seat[Verifier], drafter: Seat[Drafter] | None) -> None:
-        """Add to the books of the session and of those that work for it."""
+    def note(self, delta: Ledger) -> None:
+        """Something to be booked."""
+        self._noted = delta if self._noted is None else add(self._noted, delta)
+
+    def book(self, losses: Callable[[], Ledger], verifier: Seat[Verifier], drafter: Seat[Drafter] | None) -> None:
+        """Add what has been noted, and the losses until now, to the books of the session and of those at work for it.
+
+        Where nothing has been noted, nothing happens.
+        """
+        if self._noted is None:
+            return
         now_s = self._clock.monotonic()
-        delta = add(delta, Ledger(elapsed_ms=(now_s - self._counted_to_s) * 1e3))
-        self._counted_to_s = now_s
+        elapsed = Ledger(elapsed_ms=(now_s - self._counted_to_s) * 1e3)
+        delta, self._noted, self._counted_to_s = add(add(self._noted, losses()), elapsed), None, now_s
         self._ledger = add(self._ledger, delta)
         verifier.record(delta)
         if drafter is not None:

@@ -38,7 +38,7 @@ from draftmesh.coordinator.tasks import Inbox, background
 from draftmesh.core.draft import DraftOpen
 from draftmesh.core.errors import DraftmeshError, UnavailableError
 from draftmesh.core.fence import Fence
-from draftmesh.core.ledger import Decoded, Ledger, add
+from draftmesh.core.ledger import Decoded, Ledger
 from draftmesh.core.protocols import Drafter, Verifier, VerifyStream, WholeVocabulary
 from draftmesh.core.verify import PsiQuery, Verdict, VerifyRound
 from draftmesh.decoding.draft_length import CostCurve
@@ -137,7 +137,7 @@ class Generation:
         except DraftmeshError as error:
             if error is self._final_error:
                 raise
-            await self._deliver()
+            await self._deliver(seat)
             await self._failover.failed(seat, error)
         finally:
             self._trace.close()
@@ -151,12 +151,12 @@ class Generation:
             self._trace.wake()
             self._hear_all(now)
             if now.seat.should_move and now.rounds.judged(self._transcript.prefix) is None:
-                await self._deliver()
+                await self._deliver(now.seat)
                 return
             decision = self._decide(now)
             await self._act(now, decision)
             await asyncio.sleep(0)  # the drafter hears of what is settled before the text is persisted
-            await self._deliver()
+            await self._deliver(now.seat)
             if not self._transcript.finished:
                 await self._until_something_changes(now, decision)
 
@@ -182,12 +182,12 @@ class Generation:
             raise UnavailableError(f"the verifier refuses round {verdict.round}, whose block must be judged")
         self._trace.heard(verdict)
         if answer.is_moot:
-            self._record(answer.ledger(0, 0.0), seat)
+            self._books.note(answer.ledger(0, 0.0))
             return
         with self._trace.settling():
             committed_bytes = 0 if answer.is_stale else self._commit(answer, seat, is_idle=rounds.is_idle)
         verify_wait_ms = self._books.turn() if rounds.is_idle else 0.0
-        self._record(answer.ledger(committed_bytes, verify_wait_ms), seat)
+        self._books.note(answer.ledger(committed_bytes, verify_wait_ms))
 
     def _commit(self, answer: Answer, seat: Seat[Verifier], *, is_idle: bool) -> int:
         """Settle a verdict's tokens; their length in bytes."""
@@ -238,7 +238,7 @@ class Generation:
             self._proposals.asked(request)
             with self._trace.asking(request, waited_ms):
                 await now.stream.send(request)
-            self._record(Ledger(draft_wait_ms=waited_ms), now.seat)
+            self._books.note(Ledger(draft_wait_ms=waited_ms))
         for reply in self._feed.take_replies() if self._feed is not None else ():
             now.silence.asked()
             await now.stream.send(reply)
@@ -255,7 +255,9 @@ class Generation:
         except TimeoutError:
             return
 
-    async def _deliver(self) -> None:
+    async def _deliver(self, seat: Seat[Verifier]) -> None:
+        """Book what has happened, and hand over the text that it has brought."""
+        self._books.book(self._proposals.take_losses, seat, self._proposals.drafter)
         if self._delivery.is_empty:
             return
         with self._trace.committing():
@@ -282,9 +284,6 @@ class Generation:
             f"has taken over within {self._config.feed.bond_patience_ms / 1e3:g} s"
         )
         raise self._final_error
-
-    def _record(self, delta: Ledger, seat: Seat[Verifier]) -> None:
-        self._books.record(add(delta, self._proposals.take_losses()), seat, self._proposals.drafter)
 
     def _silence(self) -> Silence:
         tokens = len(self._job.prompt_ids) + len(self._transcript.ids)
