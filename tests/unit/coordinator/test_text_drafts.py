@@ -67,3 +67,33 @@ def test_a_branch_is_translated_once(drafts: TextDrafts, translator: CountingTra
     drafts.settle(the, (b"the",))
     assert len(drafts.branches()) == 2
     assert translator.texts[2:] == [(b" target",), (b" drafter \xf0",)]
+
+
+def test_a_draft_is_translated_again_only_when_it_has_changed(
+    drafts: TextDrafts, translator: CountingTranslator
+) -> None:
+    """What is left of it after the target has said its first tokens is what was left of the translation."""
+    whole = drafts.read(ended=False)
+    assert (drafts.read(ended=False), len(translator.texts)) == (whole, 1)
+    first = whole.draft.ids[:2]
+    items = [tiny_tokenizer().vocabulary.token_bytes(token) for token in first]
+    drafts.settle(first, items)
+    assert drafts.read(ended=False).draft.ids == whole.draft.ids[2:]
+    assert len(translator.texts) == 1
+    drafts.offer(Block(0, TextPrefix().extend((b"the drafter proposes",)), (b" more",)))
+    more = drafts.read(ended=False).draft.ids
+    assert ids_of("the drafter proposes more")[2 : 2 + len(more)] == more
+    assert len(more) > len(whole.draft.ids[2:])
+    assert len(translator.texts) == 2
+
+
+def test_other_tokens_of_the_same_text_are_translated_anew(drafts: TextDrafts, translator: CountingTranslator) -> None:
+    """The target may cut a text otherwise; one that has ended holds nothing back; one that is contradicted is gone."""
+    drafts.read(ended=False)
+    drafts.settle(ids_of("t") + ids_of("he"), (b"t", b"he"))
+    drafts.read(ended=False)
+    assert translator.texts[1:] == [(b" drafter proposes",)]
+    drafts.read(ended=True)
+    assert translator.texts[2:] == [(b" drafter proposes",)]
+    drafts.settle(ids_of("?"), (b"?",))
+    assert drafts.read(ended=True).draft.ids == ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from draftmesh.coordinator.drafting.buffer import DraftBuffer
@@ -11,7 +12,7 @@ from draftmesh.coordinator.drafting.flow import DraftLimits
 from draftmesh.coordinator.round_trace import RoundTrace
 from draftmesh.core.draft import Block
 from draftmesh.core.errors import InvalidTextError
-from draftmesh.core.text import Item
+from draftmesh.core.text import Item, items_length, join_items
 from draftmesh.tokenization.translation import Translation
 
 
@@ -25,6 +26,26 @@ class Translator(Protocol):
         """Target tokens of the text that follows what is committed."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Translated:
+    """A draft and its translation, which hold until there is more of it, and beyond commits that say its tokens."""
+
+    text: tuple[Item, ...]
+    """Not empty."""
+
+    ended: bool
+    translation: Translation
+
+    def after(self, ids: Sequence[int], items: Sequence[Item]) -> _Translated | None:
+        """What is left when the target has said these tokens; None if they are not the first ones of the draft."""
+        first, *others = self.text
+        if self.translation.ids[: len(ids)] != tuple(ids) or not isinstance(first, bytes):
+            return None
+        text = join_items((first[items_length(items) :], *others))
+        left = replace(self.translation, ids=self.translation.ids[len(ids) :])
+        return _Translated(text, self.ended, left) if text else None
+
+
 class TextDrafts:
     """Satisfies ``drafts.Drafts``."""
 
@@ -33,6 +54,7 @@ class TextDrafts:
         self._buffer = DraftBuffer(limits)
         self._translator = translator
         self._trace = trace
+        self._translated: _Translated | None = None  # the draft, when it was last read
         self._branches: dict[tuple[Item, ...], BranchDraft] = {}  # by their text after what is committed
 
     @property
@@ -44,8 +66,11 @@ class TextDrafts:
         """The text as target tokens."""
         if self._buffer.is_empty:
             return KnownDraft()
-        with self._trace.translating():
-            translation = self._translate(self._buffer.draft, ended=ended)
+        text, known = self._buffer.draft, self._translated
+        if known is None or (known.text, known.ended) != (text, ended):
+            with self._trace.translating():
+                known = self._translated = _Translated(text, ended, self._translate(text, ended=ended))
+        translation = known.translation
         return KnownDraft(Draft(translation.ids), translation.weak_ids, is_guess=self._buffer.is_guess)
 
     def branches(self) -> Sequence[BranchDraft]:
@@ -58,6 +83,7 @@ class TextDrafts:
     def settle(self, ids: Sequence[int], items: Sequence[Item]) -> bool:
         """The target has committed these tokens; whether the draft says them too."""
         self._translator.commit(ids)
+        self._translated = self._translated.after(ids, items) if self._translated is not None else None
         self._branches.clear()
         return self._buffer.settle(items)
 
