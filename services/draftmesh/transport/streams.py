@@ -50,6 +50,7 @@ class CallStream(Generic[RequestT, ResponseT]):
             raise UnavailableError(f"{self._peer}: the stream has ended")
         if not self._outbox.full():
             self._outbox.put_nowait(message)
+            await asyncio.sleep(0)  # the writer takes it now, whatever else the session has to do
             return
         try:
             await asyncio.wait_for(self._outbox.put(message), self._send_s)
