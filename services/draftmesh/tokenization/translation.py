@@ -61,21 +61,25 @@ class DraftTranslator:
             self._tail_bytes -= len(self._tail.popleft())
             self._cut = True
 
-    def translate(self, draft: Sequence[Item], *, ended: bool) -> Translation:
+    def translate(self, draft: Sequence[Item], *, ended: bool, settled: Sequence[int] = ()) -> Translation:
         """Translate the text that follows what is committed.
 
         Args:
             draft: text and roles. The text ends at the first role; a terminal one becomes the target's own.
             ended: nothing follows the draft, so nothing needs to be held back.
+            settled: first tokens of the draft, by a translation of its beginning that held something back: only what
+                follows them is encoded.
 
         Raises:
             InvalidTextError: the target's vocabulary has no token for one of the bytes.
         """
         text, role = text_until_role(draft)
-        aligned = self._align(text) if text else _NOTHING
+        rest = text[sum(self._lengths(settled)) :]
+        aligned = self._align(b"" if settled else self._window(), rest) if rest else _NOTHING
         if ended or role is not None:
-            return Translation((*aligned.ids, *self._terminal(role)))
-        return _hold_back(aligned)
+            return Translation((*settled, *aligned.ids, *self._terminal(role)))
+        stable, weak = _hold_back(aligned)
+        return Translation((*settled, *stable), weak)
 
     def _append(self, token: int) -> None:
         data = self._tokenizer.vocabulary.token_bytes(token)
@@ -86,9 +90,8 @@ class DraftTranslator:
             self._tail.clear()
             self._tail_bytes, self._cut = 0, False
 
-    def _align(self, text: bytes) -> _Aligned:
-        """Tokens of ``text`` after the committed bytes."""
-        window = self._window()
+    def _align(self, window: bytes, text: bytes) -> _Aligned:
+        """Tokens of ``text`` after the bytes of the window."""
         encoded = self._tokenizer.encode(window + text)
         unfinished = pending_length(window + text)
         ends = list(accumulate(self._lengths(encoded.ids)))
@@ -139,7 +142,8 @@ class _Aligned:
 _NOTHING = _Aligned((), (), 0, 0)
 
 
-def _hold_back(aligned: _Aligned) -> Translation:
+def _hold_back(aligned: _Aligned) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The tokens that stay whatever follows, and those of the whole characters after them."""
     ends = list(accumulate(aligned.byte_lengths))
-    settled, whole = bisect_right(ends, aligned.stable_length), bisect_right(ends, aligned.whole_length)
-    return Translation(aligned.ids[:settled], aligned.ids[settled:whole])
+    stable, whole = bisect_right(ends, aligned.stable_length), bisect_right(ends, aligned.whole_length)
+    return aligned.ids[:stable], aligned.ids[stable:whole]

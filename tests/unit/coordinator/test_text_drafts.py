@@ -23,11 +23,13 @@ class CountingTranslator(DraftTranslator):
     def __init__(self) -> None:
         super().__init__(tiny_tokenizer())
         self.texts: list[tuple[Item, ...]] = []
+        self.settled: list[tuple[int, ...]] = []
 
-    def translate(self, draft: Sequence[Item], *, ended: bool) -> Translation:
+    def translate(self, draft: Sequence[Item], *, ended: bool, settled: Sequence[int] = ()) -> Translation:
         """See the base class."""
         self.texts.append(tuple(draft))
-        return super().translate(draft, ended=ended)
+        self.settled.append(tuple(settled))
+        return super().translate(draft, ended=ended, settled=settled)
 
 
 @pytest.fixture
@@ -84,7 +86,7 @@ def test_a_draft_is_translated_again_only_when_it_has_changed(
     more = drafts.read(ended=False).draft.ids
     assert ids_of("the drafter proposes more")[2 : 2 + len(more)] == more
     assert len(more) > len(whole.draft.ids[2:])
-    assert len(translator.texts) == 2
+    assert (len(translator.texts), translator.settled[-1]) == (2, whole.draft.ids[2:])
 
 
 def test_other_tokens_of_the_same_text_are_translated_anew(drafts: TextDrafts, translator: CountingTranslator) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from draftmesh.core.errors import InvalidTokenError
 from draftmesh.core.text import Item, Role
@@ -113,3 +117,19 @@ def test_an_id_that_the_target_does_not_have_is_refused() -> None:
     """Committed ids come from a peer."""
     with pytest.raises(InvalidTokenError):
         DraftTranslator(small_tokenizer("llama3")).commit([1 << 20])
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama3", "llama2", "gemma", "mistral-split"])
+@given(text=st.text(alphabet="ab c'0.\n\té漢_(", max_size=40).map(str.encode), cuts=st.lists(st.integers(1, 5)))
+def test_a_draft_that_grows_is_cut_as_if_it_had_come_at_once(name: str, text: bytes, cuts: list[int]) -> None:
+    """Tokens that are settled are not encoded again, and what follows is cut alike; it may be held back for longer."""
+    translator = DraftTranslator(small_tokenizer(name))
+    settled: tuple[int, ...] = ()
+    for length in accumulate([*cuts, len(text)]):
+        draft = [text[:length]]
+        translation = translator.translate(draft, ended=False, settled=settled)
+        at_once = translator.translate(draft, ended=False)
+        assert translation.ids + translation.weak_ids == at_once.ids + at_once.weak_ids
+        assert at_once.ids[: len(translation.ids)] == translation.ids
+        settled = translation.ids
+    assert translator.translate([text], ended=True, settled=settled) == translator.translate([text], ended=True)

@@ -22,8 +22,8 @@ class Translator(Protocol):
     def commit(self, ids: Sequence[int]) -> None:
         """The target has settled these tokens."""
 
-    def translate(self, draft: Sequence[Item], *, ended: bool) -> Translation:
-        """Target tokens of the text that follows what is committed."""
+    def translate(self, draft: Sequence[Item], *, ended: bool, settled: Sequence[int] = ()) -> Translation:
+        """Target tokens of the text that follows what is committed; the first ones may be known to be ``settled``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,14 @@ class _Translated:
 
     ended: bool
     translation: Translation
+
+    def settled(self, text: Sequence[Item]) -> tuple[int, ...]:
+        """The first tokens of a text that goes on with this one; none of any other."""
+        own, *others = self.text
+        first = text[0]
+        if self.ended or others or not isinstance(own, bytes) or not isinstance(first, bytes):
+            return ()
+        return self.translation.ids if first.startswith(own) else ()
 
     def after(self, ids: Sequence[int], items: Sequence[Item]) -> _Translated | None:
         """What is left when the target has said these tokens; None if they are not the first ones of the draft."""
@@ -68,8 +76,10 @@ class TextDrafts:
             return KnownDraft()
         text, known = self._buffer.draft, self._translated
         if known is None or (known.text, known.ended) != (text, ended):
+            settled = known.settled(text) if known is not None else ()
             with self._trace.translating():
-                known = self._translated = _Translated(text, ended, self._translate(text, ended=ended))
+                known = _Translated(text, ended, self._translate(text, ended=ended, settled=settled))
+            self._translated = known
         translation = known.translation
         return KnownDraft(Draft(translation.ids), translation.weak_ids, is_guess=self._buffer.is_guess)
 
@@ -108,8 +118,8 @@ class TextDrafts:
         translation = self._translate(text, ended=False)
         return Draft(translation.ids + translation.weak_ids)
 
-    def _translate(self, text: Sequence[Item], *, ended: bool) -> Translation:
+    def _translate(self, text: Sequence[Item], *, ended: bool, settled: Sequence[int] = ()) -> Translation:
         try:
-            return self._translator.translate(text, ended=ended)
+            return self._translator.translate(text, ended=ended, settled=settled)
         except InvalidTextError:  # the target cannot say this, so it will not
             return Translation(())
