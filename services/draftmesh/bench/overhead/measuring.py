@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from draftmesh.bench.network.links import linked_client
+from draftmesh.bench.overhead.bare_stream import bare_round_ms
 from draftmesh.bench.overhead.result import MOST_MS, Level, OverheadResult, level_of
 from draftmesh.bench.overhead.spans import read_spans, round_stages
 from draftmesh.bench.overhead.traced_shard import ENTRY, TracedShardConfig
@@ -53,6 +54,8 @@ async def measure(
             level = await _level(specs, members, plan, streams, folder / f"spans-{streams}.jsonl")
             progress(f"{streams} streams: {level.rounds} rounds, overhead p50 {level.overhead_ms.p50:.2f} ms")
             levels.append(level)
+    progress("a bare stream")
+    bare_ms = await bare_round_ms(levels[0].stages_ms["forward"].p50)
     alone = next((level.overhead_ms.p50 <= MOST_MS for level in levels if level.streams == 1), None)
     return OverheadResult(
         subject=subject,
@@ -60,6 +63,7 @@ async def measure(
         temperature=plan.options.temperature,
         max_tokens=plan.options.max_tokens or 0,
         levels=tuple(levels),
+        bare_ms=bare_ms,
         holds=alone,
     )
 

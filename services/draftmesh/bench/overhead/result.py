@@ -42,6 +42,10 @@ class OverheadResult:
     temperature: float
     max_tokens: int
     levels: tuple[Level, ...]
+    bare_ms: Percentiles
+    """Of a message there and back on a bare stream, less its pause (:mod:`bare_stream`): the least that a round's wire
+    and queue can take here."""
+
     holds: bool | None
     """Whether the overhead of one stream is at most 2 ms at the median; None if one stream was not measured."""
 

@@ -1,7 +1,7 @@
 """A coordinator shard that keeps its spans and writes them to a file when it ends.
 
 A daemon like any other, which a plan names as its replica's entry. Every span is sampled, and what that costs counts as
-the coordinator's time.
+the coordinator's time; so they are kept as they are until the end.
 """
 
 from __future__ import annotations
@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from opentelemetry import trace
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 
 from draftmesh.bench.overhead.spans import RecordedSpan, span_line
 from draftmesh.coordinator import app as coordinator
@@ -32,6 +30,17 @@ class TracedShardConfig(CoordinatorConfig):
     """One line a span, in the order in which they ended."""
 
 
+class _KeptSpans(SpanProcessor):
+    """Keeps spans that have ended."""
+
+    def __init__(self) -> None:
+        self.spans: list[ReadableSpan] = []
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """See the base class."""
+        self.spans.append(span)
+
+
 @asynccontextmanager
 async def running(config: TracedShardConfig) -> AsyncIterator[coordinator.Running]:
     """A shard for as long as the context lasts; leaving it drains, then writes. For a process of its own.
@@ -39,12 +48,12 @@ async def running(config: TracedShardConfig) -> AsyncIterator[coordinator.Runnin
     Raises:
         ConfigError: it cannot serve with this configuration.
     """
-    exporter, provider = InMemorySpanExporter(), TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    kept, provider = _KeptSpans(), TracerProvider()
+    provider.add_span_processor(kept)
     trace.set_tracer_provider(provider)
     async with coordinator.running(config) as shard:
         yield shard
-    config.spans_path.write_text("".join(map(span_line, _recorded(exporter.get_finished_spans()))))
+    config.spans_path.write_text("".join(map(span_line, _recorded(kept.spans))))
 
 
 def _recorded(spans: Iterable[ReadableSpan]) -> Iterable[RecordedSpan]:

@@ -53,7 +53,7 @@ def overhead(
     with tempfile.TemporaryDirectory(prefix="draftmesh-overhead-") as folder:
         work = measure(options.specs(models), options.pair(models), plan, Path(folder), begin())
         result = asyncio.run(work)
-    leave(result, "overhead", (_table(result), result.caption, *_verdict(result)), report)
+    leave(result, "overhead", (_table(result), result.caption, _bare(result), *_verdict(result)), report)
 
 
 def _table(result: OverheadResult) -> Table:
@@ -66,6 +66,10 @@ def _table(result: OverheadResult) -> Table:
     for name in STAGES:
         table.add_row(name.replace("_", " "), *(_p50_p99(level.stages_ms[name]) for level in result.levels))
     return table
+
+
+def _bare(result: OverheadResult) -> str:
+    return f"a message alone, there and back by way of a thread: {_p50_p99(result.bare_ms)} ms"
 
 
 def _p50_p99(of: Percentiles) -> str:

@@ -155,7 +155,8 @@ class Generation:
                 return
             decision = self._decide(now)
             await self._act(now, decision)
-            await asyncio.sleep(0)  # the drafter hears of what is settled before the text is persisted
+            if not self._delivery.is_empty:
+                await asyncio.sleep(0)  # the drafter hears of what is settled before the text is persisted
             await self._deliver(now.seat)
             if not self._transcript.finished:
                 await self._until_something_changes(now, decision)
