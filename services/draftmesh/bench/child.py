@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -74,6 +75,8 @@ async def until_readable(pipe: Connection) -> None:
         await readable.wait()
     finally:
         loop.remove_reader(pipe.fileno())
+        # uvloop has it return at once where it would wait; but what is long comes in parts that are to be waited for.
+        os.set_blocking(pipe.fileno(), True)
 
 
 def _run(main: Callable[Concatenate[Connection, P], None], pipe: Connection, *args: P.args, **kwargs: P.kwargs) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from draftmesh.bench.child import child_process
 from draftmesh.core.errors import UnavailableError
+from draftmesh.transport import event_loop
 from tests.helpers.processes import survivors
 
 pytestmark = pytest.mark.timeout(60)
@@ -42,6 +43,20 @@ async def test_a_child_answers_and_ends_with_its_context() -> None:
             child.pipe.send(word)
             assert await child.receive(timeout_s=30.0) == f"> {word}"
     assert not survivors(frozenset({child.pid}), timeout_s=0.0)
+
+
+def test_what_is_long_comes_whole() -> None:
+    """On the event loop of benchmarks too, with many more bytes than a pipe holds at a time, both ways."""
+
+    async def echoed(word: str) -> object:
+        async with child_process("echo", echo, prefix="> ") as child:
+            for _ in range(2):
+                child.pipe.send(word)
+                answer = await child.receive(timeout_s=30.0)
+            return answer
+
+    word = "long" * (1 << 20)
+    assert event_loop.run(echoed(word)) == f"> {word}"
 
 
 async def test_a_child_that_ends_unasked_is_named() -> None:
