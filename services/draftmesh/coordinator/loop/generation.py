@@ -140,6 +140,7 @@ class Generation:
             await self._deliver(seat)
             await self._failover.failed(seat, error)
         finally:
+            self._book(seat)  # what a turn that was broken off has noted
             self._trace.close()
             if self._feed is not None:
                 self._feed.forget_questions()
@@ -258,7 +259,7 @@ class Generation:
 
     async def _deliver(self, seat: Seat[Verifier]) -> None:
         """Book what has happened, and hand over the text that it has brought."""
-        self._books.book(self._proposals.take_losses, seat, self._proposals.drafter)
+        self._book(seat)
         if self._delivery.is_empty:
             return
         with self._trace.committing():
@@ -267,6 +268,9 @@ class Generation:
             except DraftmeshError as error:
                 self._final_error = error  # no other verifier would set it right
                 raise
+
+    def _book(self, seat: Seat[Verifier]) -> None:
+        self._books.book(self._proposals.take_losses, seat, self._proposals.drafter)
 
     @property
     def _remaining_tokens(self) -> int:
