@@ -9,7 +9,6 @@ from __future__ import annotations
 import operator
 from dataclasses import dataclass, fields
 from itertools import zip_longest
-from operator import attrgetter
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ class Decoded:
 
 
 _SUMMED = tuple(field.name for field in fields(Ledger) if not field.name.endswith("_per_position"))
-_numbers = attrgetter(*_SUMMED)
+_numbers = operator.attrgetter(*_SUMMED)
 
 
 def add(first: Ledger, second: Ledger) -> Ledger:

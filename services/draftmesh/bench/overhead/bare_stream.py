@@ -45,7 +45,7 @@ async def bare_round_ms(pause_ms: float, messages: int = 200) -> Percentiles:
             measured = await client.receive(_TIMEOUT_S)
     if not isinstance(measured, list):
         raise UnavailableError("the bare stream was not measured")
-    return Percentiles.of(measured[_UNCOUNTED:])
+    return Percentiles.of(measured)
 
 
 def _serve(pipe: Connection, pause_s: float) -> None:
@@ -77,16 +77,16 @@ def _pause_ms(pause_s: float) -> float:
 
 
 def _ask(pipe: Connection, port: str, messages: int) -> None:
-    pipe.send(event_loop.run(_round_trips_ms(port, messages + _UNCOUNTED)))
+    pipe.send(event_loop.run(_round_trips_ms(port, messages)))
 
 
 async def _round_trips_ms(port: str, messages: int) -> list[float]:
-    """Of each message, less the pause."""
+    """Of each message that counts, less the pause."""
     message, rounds_ms = bytes(_MESSAGE_BYTES), []
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         method: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(f"/{_SERVICE}/{_METHOD}")
         call = method(timeout=_TIMEOUT_S)
-        for _ in range(messages):
+        for _ in range(_UNCOUNTED + messages):
             started_s = time.perf_counter()
             await call.write(message)
             answer = await call.read()
@@ -94,4 +94,4 @@ async def _round_trips_ms(port: str, messages: int) -> list[float]:
             (pause_ms,) = _MS.unpack(answer)
             rounds_ms.append((time.perf_counter() - started_s) * 1e3 - pause_ms)
         await call.done_writing()
-    return rounds_ms
+    return rounds_ms[_UNCOUNTED:]
