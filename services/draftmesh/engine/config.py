@@ -10,6 +10,7 @@ from draftmesh.core.ranges import require_at_least
 
 DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
 AttentionName = Literal["sdpa_ragged", "varlen_paged"]
+AttentionChoice = Literal["auto", AttentionName]
 QuantizationName = Literal["int8", "bitsandbytes-8bit", "bitsandbytes-4bit"]
 
 _CPU_STEP_ROWS = 64
@@ -38,15 +39,17 @@ class EngineConfig:
     ``int8`` is our own and for a CPU; the others need a CUDA device and the named library.
     """
 
-    attention: AttentionName = "sdpa_ragged"
-    """How rows attend: ``sdpa_ragged`` anywhere, or ``varlen_paged``: one kernel call for all sequences.
+    attention: AttentionChoice = "auto"
+    """How rows attend: ``sdpa_ragged`` anywhere, ``varlen_paged`` on a CUDA device: one kernel call for all sequences.
 
-    The latter needs a CUDA device, float16 or bfloat16, and a model without soft caps. It is experimental: it has never
-    run on a GPU yet.
+    ``auto`` is the one made for the device.
     """
 
-    step_graphs: bool = False
-    """Replay steps with few rows as CUDA graphs; experimental. Needs ``varlen_paged`` with FlashAttention 3."""
+    step_graphs: bool = True
+    """With ``varlen_paged``, replay steps with few rows as CUDA graphs: launched at once, not operation by operation.
+
+    They are recorded at start-up; where a model cannot be recorded, a warning says so.
+    """
 
     block_size_tokens: int = 16
     """Tokens in a KV block: the unit of allocation and of prefix sharing."""
@@ -89,12 +92,10 @@ class EngineConfig:
             raise ConfigError(f"quantization must be one of {', '.join(get_args(QuantizationName))}")
         if self.quantization == "int8" and self.device_type != "cpu":
             raise ConfigError("quantization int8 needs the device cpu")
-        if self.attention not in get_args(AttentionName):
-            raise ConfigError(f"attention must be one of {', '.join(get_args(AttentionName))}, got {self.attention}")
-        if self.attention == "varlen_paged" and (self.device_type != "cuda" or self.dtype == "float32"):
-            raise ConfigError("attention varlen_paged needs the device cuda, and float16 or bfloat16")
-        if self.step_graphs and self.attention != "varlen_paged":
-            raise ConfigError("step_graphs need attention varlen_paged")
+        if self.attention not in get_args(AttentionChoice):
+            raise ConfigError(f"attention must be one of {', '.join(get_args(AttentionChoice))}, got {self.attention}")
+        if self.attention == "varlen_paged" and self.device_type != "cuda":
+            raise ConfigError("attention varlen_paged needs the device cuda")
         require_at_least(0, self, "threads", "max_context_tokens", "token_budget_tokens")
         require_at_least(1, self, "block_size_tokens", "max_sequences")
         require_at_least(2 * self.block_size_tokens, self, "kv_cache_tokens")
@@ -103,6 +104,18 @@ class EngineConfig:
     def device_type(self) -> str:
         """``device`` without its number."""
         return self.device.partition(":")[0]
+
+    @property
+    def attention_name(self) -> AttentionName:
+        """``attention``, or what ``auto`` stands for."""
+        if self.attention == "auto":
+            return "varlen_paged" if self.device_type == "cuda" else "sdpa_ragged"
+        return self.attention
+
+    @property
+    def records_steps(self) -> bool:
+        """Whether steps are to be replayed as graphs."""
+        return self.step_graphs and self.attention_name == "varlen_paged"
 
     @property
     def step_rows(self) -> int:

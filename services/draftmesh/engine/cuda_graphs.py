@@ -1,8 +1,7 @@
 """The recorder of a CUDA device.
 
-Never run on a GPU yet, and hence never chosen by itself: what is recorded and replayed is proved on a CPU with another
-recorder of the same meaning, and ``tests/unit/engine/test_cuda.py`` compares it with the reference where there is a
-device.
+What is recorded and replayed is proved on a CPU with another recorder of the same meaning;
+``tests/unit/engine/test_cuda.py`` compares this one with the reference where there is a device.
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ def prepare_model(model: PreTrainedModel, config: EngineConfig) -> PreparedModel
     What is left of ``model`` afterwards is no model any more.
 
     Raises:
-        ConfigError: the attention is not for its dtype.
+        ConfigError: its attention's kernel is not installed.
         UnsupportedModelError: the gate or the self-test refused it.
     """
     check_config(model.config)
@@ -144,13 +144,11 @@ def prepare_model(model: PreTrainedModel, config: EngineConfig) -> PreparedModel
     register_attention()
     if not _is_foreign(config):
         model.to(device=_device(config), dtype=_dtype(config) or model.dtype)
-    if config.attention == "varlen_paged" and model.dtype not in (torch.float16, torch.bfloat16):
-        raise ConfigError(f"attention varlen_paged needs float16 or bfloat16, but the model is {model.dtype}")
     model.eval().requires_grad_(requires_grad=False)
     model.set_attn_implementation(ATTENTION_NAME)
     with torch.inference_mode():
         shapes = probe_layers(model)
-        proof = Proof.of(model, context, config.attention)
+        proof = Proof.of(model, context, config.attention_name)
         decoder, layers = _decoder(model, config, context, shapes, proof)
         if config.quantization == "int8":
             proof.require(decoder, shapes)  # strictly, before its values change

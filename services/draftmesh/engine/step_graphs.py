@@ -62,7 +62,6 @@ class GraphInputs:
             kv_lengths=integers(sequences),
             most_kv=columns * block_size,
             block_tables=integers(sequences, columns),
-            gathered_starts=integers(sequences + 1),
         )
         self.fill(())
 

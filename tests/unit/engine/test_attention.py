@@ -10,18 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from draftmesh.core.errors import UnsupportedModelError
-from draftmesh.engine.attention import varlen_kernels
-from draftmesh.engine.attention.backend import AttentionBackend
+from draftmesh.engine.attention.backend import AttentionBackend, attention_backend
 from draftmesh.engine.attention.metadata import step_metadata
 from draftmesh.engine.attention.register import CONTEXT_KEYWORD, AttentionOptions, paged_attention
 from draftmesh.engine.attention.sdpa_ragged import SdpaRagged
 from draftmesh.engine.attention.varlen_paged import VarlenPaged
 from draftmesh.engine.kv_storage import KvShape, KvStorage
 from draftmesh.engine.packing import PackedRows
-from tests.helpers.varlen import plain_varlen_attn
+from tests.helpers.varlen import PlainKernel
 
 BLOCK_SIZE, HEADS, KV_HEADS, SIZE, VALUE_SIZE = 4, 6, 2, 8, 5
 CPU = torch.device("cpu")
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def by_definition(query: Tensor, keys: Tensor, values: Tensor, options: AttentionOptions) -> Tensor:
@@ -55,42 +55,43 @@ def ragged(storage: KvStorage) -> AttentionBackend:
     return SdpaRagged(storage, BLOCK_SIZE)
 
 
-def gathering(storage: KvStorage) -> AttentionBackend:
-    """The GPU's, over blocks that are gathered."""
-    return VarlenPaged(storage, BLOCK_SIZE, varlen_kernels.FlashKernel(reads_block_tables=False))
+def plain(storage: KvStorage) -> AttentionBackend:
+    """The GPU's, with the kernel that other tests use on a CPU."""
+    return VarlenPaged(storage, BLOCK_SIZE, PlainKernel())
 
 
 def paged(storage: KvStorage) -> AttentionBackend:
-    """The GPU's, through block tables."""
-    return VarlenPaged(storage, BLOCK_SIZE, varlen_kernels.FlashKernel(reads_block_tables=True))
-
-
-@pytest.fixture(autouse=True)
-def _any_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Torch's own kernel is for GPUs."""
-    monkeypatch.setattr(varlen_kernels, "varlen_attn", plain_varlen_attn)
+    """The GPU's own; interpreted where there is no GPU."""
+    pytest.importorskip("triton")
+    return attention_backend("varlen_paged", storage, BLOCK_SIZE)
 
 
 def attend(backend: AttentionBackend, parts: list[tuple[Text, int, int]], options: AttentionOptions) -> list[Tensor]:
     """Each part's rows ``start`` to ``end``, all in one step; [rows, heads, value_size] each."""
     context = backend.context([PackedRows([0] * (end - start), start, text.table, 0) for text, start, end in parts])
     pack = [
-        torch.cat([getattr(text, name)[start:end] for text, start, end in parts])
+        torch.cat([getattr(text, name)[start:end] for text, start, end in parts]).to(DEVICE)
         for name in ("query", "keys", "values")
     ]
     out = context.attend(0, pack[0], pack[1], pack[2], options)
-    return list(torch.split(out, [end - start for _, start, end in parts]))
+    return list(torch.split(out.cpu(), [end - start for _, start, end in parts]))
 
 
 def new_storage(blocks: int, value_size: int = VALUE_SIZE) -> KvStorage:
     """Of one layer."""
-    return KvStorage((KvShape(KV_HEADS, SIZE, value_size),), blocks * BLOCK_SIZE, torch.float32, CPU)
+    return KvStorage((KvShape(KV_HEADS, SIZE, value_size),), blocks * BLOCK_SIZE, torch.float32, DEVICE)
 
 
 @pytest.mark.parametrize("window", [None, 1, 3, 100])
 @pytest.mark.parametrize(
     ("backend_over", "softcap", "value_size"),
-    [(ragged, None, VALUE_SIZE), (ragged, 2.0, VALUE_SIZE), (gathering, None, SIZE), (paged, None, SIZE)],
+    [
+        (ragged, None, VALUE_SIZE),
+        (ragged, 2.0, VALUE_SIZE),
+        (plain, None, VALUE_SIZE),
+        (paged, None, VALUE_SIZE),
+        (paged, 2.0, SIZE),
+    ],
 )
 @pytest.mark.parametrize("scattered", [False, True])
 def test_rows_attend_as_defined(
@@ -134,14 +135,21 @@ def test_slots_in_one_stretch_are_read_where_they_lie() -> None:
     assert scattered.slots.tolist() == [12, 13, 14, 15, 24]
 
 
-@pytest.mark.parametrize(
-    ("softcap", "value_size", "what"), [(2.0, SIZE, "soft caps"), (None, VALUE_SIZE, "values of another size")]
-)
-def test_what_the_gpu_kernel_cannot_do_is_refused(softcap: float | None, value_size: int, what: str) -> None:
-    """By name, with what to choose instead."""
-    text = Text(3, [1], seed=1, value_size=value_size)
-    with pytest.raises(UnsupportedModelError, match=f"{what}.*choose attention sdpa_ragged"):
-        attend(paged(new_storage(2, value_size)), [(text, 0, 3)], AttentionOptions(0.3, None, softcap))
+@pytest.mark.parametrize("few_rows", [128, 4])
+def test_long_texts_are_attended_to_in_stretches(monkeypatch: pytest.MonkeyPatch, few_rows: int) -> None:
+    """Where a step has few rows; beside a sequence that ends in the first stretch."""
+    kernel = pytest.importorskip("draftmesh.engine.attention.paged_kernel")
+    monkeypatch.setattr(kernel, "_FEW_ROWS", few_rows)
+    options = AttentionOptions(1 / math.sqrt(SIZE), None, None)
+    storage = new_storage(80)
+    backend = paged(storage)
+    long = Text(280, list(range(9, 79)), seed=1)
+    short = Text(6, [3, 1], seed=2)
+    attend(ragged(storage), [(long, 0, 270)], options)
+    got = attend(backend, [(short, 0, 6), (long, 270, 280)], options)
+    expected = by_definition(long.query, long.keys, long.values, options)[270:]
+    torch.testing.assert_close(got[1], expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(got[0], by_definition(short.query, short.keys, short.values, options))
 
 
 class _Layer(nn.Module):

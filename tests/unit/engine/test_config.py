@@ -44,12 +44,27 @@ def test_our_own_quantization_is_for_a_cpu() -> None:
         EngineConfig(model="somewhere", quantization="int8", device="cuda:1").validate()
 
 
-@pytest.mark.parametrize(("device", "dtype"), [("cpu", "bfloat16"), ("cuda", "float32")])
-def test_the_gpu_attention_is_for_half_precision_on_a_gpu(device: str, dtype: Any) -> None:  # noqa: ANN401
-    """Its kernels are."""
-    EngineConfig(model="somewhere", attention="varlen_paged", device="cuda:1", dtype="bfloat16").validate()
-    with pytest.raises(ConfigError, match="varlen_paged needs the device cuda, and float16 or bfloat16"):
-        EngineConfig(model="somewhere", attention="varlen_paged", device=device, dtype=dtype).validate()
+def test_the_gpu_attention_is_for_a_gpu() -> None:
+    """Its kernel is; the reference runs anywhere."""
+    EngineConfig(model="somewhere", attention="varlen_paged", device="cuda:1").validate()
+    EngineConfig(model="somewhere", attention="sdpa_ragged", device="cuda:1").validate()
+    with pytest.raises(ConfigError, match="varlen_paged needs the device cuda"):
+        EngineConfig(model="somewhere", attention="varlen_paged").validate()
+
+
+@pytest.mark.parametrize(
+    ("options", "attention", "records"),
+    [
+        ({}, "sdpa_ragged", False),
+        ({"device": "cuda:1"}, "varlen_paged", True),
+        ({"device": "cuda", "step_graphs": False}, "varlen_paged", False),
+        ({"device": "cuda", "attention": "sdpa_ragged"}, "sdpa_ragged", False),
+    ],
+)
+def test_attention_goes_by_the_device_unless_it_is_set(options: Any, attention: str, records: bool) -> None:  # noqa: ANN401
+    """And steps are recorded where its kernel is the one for a GPU."""
+    config = EngineConfig(model="somewhere", **options)
+    assert (config.attention_name, config.records_steps) == (attention, records)
 
 
 @pytest.mark.parametrize(

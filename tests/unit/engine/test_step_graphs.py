@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 import pytest
+import structlog
 import torch
 from torch import Tensor
 
-from draftmesh.core.errors import ConfigError
-from draftmesh.engine.attention import varlen_kernels
+from draftmesh.engine import building
 from draftmesh.engine.attention.register import ATTENTION_NAME, register_attention
 from draftmesh.engine.attention.sdpa_ragged import SdpaRagged
 from draftmesh.engine.attention.varlen_paged import VarlenPaged
+from draftmesh.engine.building import assemble
 from draftmesh.engine.config import EngineConfig
 from draftmesh.engine.decoders.decoder import RecordableDecoder
 from draftmesh.engine.decoders.transformers_decoder import TransformersDecoder
@@ -24,20 +25,15 @@ from draftmesh.engine.model_runner import ModelRunner, Runner
 from draftmesh.engine.packing import PackedRows
 from draftmesh.engine.self_test import probe_layers
 from draftmesh.engine.step_graphs import GraphInputs, GraphRunner
+from tests.helpers.engines import GreedyJudge
 from tests.helpers.tiny_models import VOCABULARY_SIZE, tiny_model
-from tests.helpers.varlen import plain_varlen_attn
+from tests.helpers.varlen import PlainKernel
 
 BLOCK_SIZE, SEQUENCES, BLOCKS_EACH = 4, 3, 10
 SIZES = (1, 4, 8)
 POOL_BLOCKS = SEQUENCES * BLOCKS_EACH
 SPARE = range(POOL_BLOCKS, POOL_BLOCKS + 2)
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(autouse=True)
-def _any_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Torch's own kernel is for GPUs."""
-    monkeypatch.setattr(varlen_kernels, "varlen_attn", plain_varlen_attn)
 
 
 @dataclass
@@ -82,7 +78,7 @@ def runners(decoder: RecordableDecoder, family: str) -> tuple[Runner, Runner, Re
     model.set_attn_implementation(ATTENTION_NAME)
     shapes, recorder = probe_layers(model), Recorder()
     storages = [KvStorage(shapes, (POOL_BLOCKS + len(SPARE)) * BLOCK_SIZE, torch.float32, CPU) for _ in range(2)]
-    paged = VarlenPaged(storages[1], BLOCK_SIZE, varlen_kernels.FlashKernel(reads_block_tables=True))
+    paged = VarlenPaged(storages[1], BLOCK_SIZE, PlainKernel())
     graphs = GraphRunner(
         ModelRunner(decoder, paged),
         decoder,
@@ -165,7 +161,21 @@ def test_rows_may_fill_up_more_blocks_than_a_sequence_has() -> None:
     assert inputs.layout.kv_lengths.tolist() == [3, 6, 0, 0, 0, 0, 0, 0, 0]
 
 
-def test_graphs_need_the_attention_that_follows_block_tables() -> None:
-    """On a CPU, or with the reference attention, there are none."""
-    with pytest.raises(ConfigError, match="step_graphs"):
-        EngineConfig(model="m", device="cuda", dtype="bfloat16", step_graphs=True).validate()
+def test_a_model_that_cannot_be_recorded_runs_without_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one whose forward looks at values on the device; somebody is told."""
+
+    def refuse(compute: Callable[[], Tensor]) -> Recorded:
+        del compute
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setattr(building, "record_cuda_graph", refuse)
+    monkeypatch.setattr(
+        building, "attention_backend", lambda _, storage, size: VarlenPaged(storage, size, PlainKernel())
+    )
+    decoder = decoder_of("llama", fused=True)
+    prepared = replace(prepare_model(tiny_model("llama"), EngineConfig(model="llama")), decoder=decoder)
+    config = EngineConfig(model="llama", device="cuda", kv_cache_tokens=64)
+    with structlog.testing.capture_logs() as logs, torch.inference_mode():
+        engine = assemble(prepared, config, GreedyJudge(), VOCABULARY_SIZE)
+    assert isinstance(engine._runner, ModelRunner)
+    assert [entry["event"] for entry in logs] == ["steps cannot be recorded as graphs"]

@@ -25,16 +25,18 @@ def attention_backend(name: AttentionName, storage: KvStorage, block_size: int) 
     """The backend of that name.
 
     Raises:
-        ConfigError: this torch does not have its kernel.
+        ConfigError: Triton, in which its kernel is written, is not installed.
     """
     if name == "sdpa_ragged":
         return SdpaRagged(storage, block_size)
-    return VarlenPaged(storage, block_size, _flash_kernel())
+    return VarlenPaged(storage, block_size, _paged_kernel())
 
 
-def _flash_kernel() -> VarlenKernel:
+def _paged_kernel() -> VarlenKernel:
     try:
-        from draftmesh.engine.attention.varlen_kernels import FlashKernel  # noqa: PLC0415 (newer than the oldest torch)
+        from draftmesh.engine.attention.paged_kernel import PagedKernel  # noqa: PLC0415 (CPU builds of torch lack triton)
     except ImportError as error:
-        raise ConfigError(f"attention varlen_paged needs a newer torch: {error}") from error
-    return FlashKernel.active()
+        raise ConfigError(
+            f"attention varlen_paged needs Triton, which CUDA builds of torch bring along: {error}"
+        ) from error
+    return PagedKernel()

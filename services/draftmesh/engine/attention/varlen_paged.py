@@ -1,7 +1,4 @@
-"""Attention for a GPU: one kernel call a layer for all sequences, over the paged KV.
-
-It knows no soft cap, and wants keys as long as values.
-"""
+"""Attention for a GPU: one kernel call a layer for all sequences, over the paged KV."""
 
 from __future__ import annotations
 
@@ -13,7 +10,6 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from draftmesh.core.errors import UnsupportedModelError
 from draftmesh.engine.attention.register import AttentionOptions
 from draftmesh.engine.kv_storage import KvStorage
 from draftmesh.engine.packing import PackedRows
@@ -33,28 +29,20 @@ class VarlenStep:
     """Tokens that a sequence attends to."""
 
     block_tables: Tensor  # [sequences, most blocks of one] int32; filled up with 0
-    gathered_starts: Tensor  # [sequences + 1] int32
-    """Where the tokens of each sequence begin if the blocks of all tables are gathered in order."""
 
 
 class VarlenKernel(Protocol):
     """Causal attention of ragged rows, aligned at the lower right."""
 
-    @property
-    def reads_block_tables(self) -> bool:
-        """Whether it follows them on the device; else it gathers blocks by what a step says."""
-
     def __call__(
         self,
-        query: Tensor,  # [rows, heads, size]
-        keys: Tensor,  # [blocks, block size, kv_heads, size]
-        values: Tensor,  # [blocks, block size, kv_heads, size]
+        query: Tensor,  # [rows, heads, key_size]
+        keys: Tensor,  # [blocks, block size, kv_heads, key_size]
+        values: Tensor,  # [blocks, block size, kv_heads, value_size]
         step: VarlenStep,
-        *,
-        scale: float,
-        window: int | None,
-    ) -> Tensor:  # [rows, heads, size]
-        """``window``: positions that a row sees at most, its own included."""
+        options: AttentionOptions,
+    ) -> Tensor:  # [rows, heads, value_size]
+        """Attend; the host looks at no value on the device, so that it can be recorded."""
 
 
 class VarlenPaged:
@@ -68,11 +56,6 @@ class VarlenPaged:
     def context(self, batch: Sequence[PackedRows]) -> VarlenContext:
         """Lay out a step."""
         return self.context_of(varlen_step(batch, self.block_size, self._storage.device))
-
-    @property
-    def reads_block_tables(self) -> bool:
-        """Whether its kernel follows them on the device."""
-        return self._kernel.reads_block_tables
 
     def context_of(self, step: VarlenStep) -> VarlenContext:
         """Of a step that is laid out already."""
@@ -91,24 +74,16 @@ class VarlenContext:
     def attend(
         self,
         layer: int,
-        query: Tensor,  # [rows, heads, size]
-        key: Tensor,  # [rows, kv_heads, size]
-        value: Tensor,  # [rows, kv_heads, size]
+        query: Tensor,  # [rows, heads, key_size]
+        key: Tensor,  # [rows, kv_heads, key_size]
+        value: Tensor,  # [rows, kv_heads, value_size]
         options: AttentionOptions,
-    ) -> Tensor:  # [rows, heads, size]
-        """Store the rows' keys and values, then attend.
-
-        Raises:
-            UnsupportedModelError: the layer wants a soft cap, or values of another size than keys.
-        """
-        if options.softcap is not None or key.shape[-1] != value.shape[-1]:
-            what = "soft caps" if options.softcap is not None else "values of another size than keys"
-            raise UnsupportedModelError(f"varlen_paged attention has no {what}: choose attention sdpa_ragged")
+    ) -> Tensor:  # [rows, heads, value_size]
+        """Store the rows' keys and values, then attend."""
         kv = self._storage.layers[layer]
         kv.keys.index_copy_(1, self._step.write_slots, key.transpose(0, 1))
         kv.values.index_copy_(1, self._step.write_slots, value.transpose(0, 1))
-        keys, values = self._blocks(kv.keys), self._blocks(kv.values)
-        return self._kernel(query, keys, values, self._step, scale=options.scaling, window=options.window)
+        return self._kernel(query, self._blocks(kv.keys), self._blocks(kv.values), self._step, options)
 
     def _blocks(self, stored: Tensor) -> Tensor:
         """[blocks, block size, kv_heads, size] as a view of stored [kv_heads, slots, size]."""
@@ -133,5 +108,4 @@ def varlen_step(batch: Sequence[PackedRows], block_size: int, device: torch.devi
         kv_lengths=torch.tensor([rows.end for rows in batch], dtype=torch.int32, device=device),
         most_kv=max(rows.end for rows in batch),
         block_tables=torch.tensor(filled, dtype=torch.int32, device=device),
-        gathered_starts=torch.arange(len(batch) + 1, dtype=torch.int32, device=device) * (most_blocks * block_size),
     )
