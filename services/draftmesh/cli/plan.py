@@ -13,7 +13,13 @@ from draftmesh.coordinator.loop.config import GenerationConfig
 from draftmesh.coordinator.loop.draft_length import DraftLengthConfig
 from draftmesh.coordinator.replicas import ReplicaKind, ReplicaSpec
 from draftmesh.core.errors import ConfigError
-from draftmesh.demo.models import DRAFTER_SENTENCEPIECE, DRAFTER_UNIGRAM, demo_model_path, expanded_target
+from draftmesh.demo.models import (
+    DRAFTER_SENTENCEPIECE,
+    DRAFTER_UNIGRAM,
+    ExpandedDtype,
+    demo_model_path,
+    expanded_target,
+)
 from draftmesh.drafter.config import DrafterConfig
 from draftmesh.engine.config import EngineConfig
 from draftmesh.transport.config import ServerConfig
@@ -43,7 +49,9 @@ def target_path(models: ModelOptions) -> str:
     """Folder or hub name of the target; expands the packaged one when asked for it."""
     if models.target != DEMO:
         return models.target
-    return str(expanded_target(models.cache_dir.expanduser(), parameters=models.demo_parameters))
+    # Checkpoints for GPUs come in bfloat16, and "auto" is what the checkpoint has.
+    dtype: ExpandedDtype = "float32" if models.device == "cpu" or models.dtype == "float32" else "bfloat16"
+    return str(expanded_target(models.cache_dir.expanduser(), parameters=models.demo_parameters, dtype=dtype))
 
 
 def model_path(drafter: str) -> str:

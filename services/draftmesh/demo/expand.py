@@ -26,8 +26,8 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 _RANDOM_BLOCK = 1 << 20
 
 
-def expand_checkpoint(source: Path, destination: Path, shape: LlamaShape) -> None:
-    """Write at `destination` the checkpoint of folder `source` expanded to `shape`, in fp32.
+def expand_checkpoint(source: Path, destination: Path, shape: LlamaShape, dtype: torch.dtype = torch.float32) -> None:
+    """Write at `destination` the checkpoint of folder `source` expanded to `shape`, in `dtype`.
 
     Raises ConfigError if the source is no Llama with tied embeddings and full attention heads,
     if `shape` is smaller than it in any size or
@@ -36,7 +36,7 @@ def expand_checkpoint(source: Path, destination: Path, shape: LlamaShape) -> Non
     config = json.loads((source / "config.json").read_text())
     _require_expandable(config, shape)
     weights = load_file(source / "model.safetensors")
-    expander = _Expander(config, shape)
+    expander = _Expander(config, shape, dtype)
     destination.mkdir(parents=True, exist_ok=True)
     save_file(expander.expand(weights), destination / "model.safetensors", {"format": "pt"})
     (destination / "config.json").write_text(json.dumps(expander.config(), indent=2) + "\n")
@@ -47,12 +47,13 @@ def expand_checkpoint(source: Path, destination: Path, shape: LlamaShape) -> Non
 class _Expander:
     """Expands the weights of one checkpoint."""
 
-    def __init__(self, config: Mapping[str, object], shape: LlamaShape) -> None:
+    def __init__(self, config: Mapping[str, object], shape: LlamaShape, dtype: torch.dtype) -> None:
         self._config = dict(config)
         self._shape = shape
+        self._dtype = dtype
         self._small = shape_of(config)
         noise = torch.rand(_RANDOM_BLOCK, generator=torch.Generator().manual_seed(3))
-        self._noise = (noise - 0.5) * (2.0 / math.sqrt(shape.hidden_size))
+        self._noise = ((noise - 0.5) * (2.0 / math.sqrt(shape.hidden_size))).to(dtype)
         self._channel_share = self._small.hidden_size / shape.hidden_size
 
     def config(self) -> dict[str, object]:
@@ -67,7 +68,7 @@ class _Expander:
             "num_attention_heads": self._shape.heads,
             "num_key_value_heads": self._shape.heads,
             "rms_norm_eps": eps * self._channel_share,
-            "dtype": "float32",
+            "dtype": str(self._dtype).removeprefix("torch."),
         }
 
     def expand(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -107,7 +108,7 @@ class _Expander:
         expanded = torch.ones(self._shape.hidden_size)
         if small is not None:
             expanded[: len(small)] = small.float() * math.sqrt(self._channel_share)
-        return expanded
+        return expanded.to(self._dtype)
 
     def _randomly_padded(self, small: Tensor | None, rows: int, columns: int) -> Tensor:
         """[rows, columns]: one random block over and over, which is enough to cost real time."""
@@ -116,7 +117,7 @@ class _Expander:
         return _with_corner(expanded, small)
 
     def _zero_padded(self, small: Tensor | None, rows: int, columns: int) -> Tensor:
-        return _with_corner(torch.zeros(rows, columns), small)
+        return _with_corner(torch.zeros(rows, columns, dtype=self._dtype), small)
 
 
 def _with_corner(expanded: Tensor, small: Tensor | None) -> Tensor:

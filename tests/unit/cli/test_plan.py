@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,7 @@ from draftmesh.coordinator.replicas import ReplicaKind, ReplicaSpec
 from draftmesh.core.errors import ConfigError
 from draftmesh.demo.models import DRAFTER_SENTENCEPIECE, DRAFTER_UNIGRAM, demo_model_path
 from draftmesh.drafter.config import DrafterConfig
+from draftmesh.engine.config import DtypeName
 from draftmesh.verifier.config import VerifierConfig
 
 MODELS = ModelOptions(target="/models/big", drafter=("hub/small", "ngram"), verifier_threads=3, drafter_threads=2)
@@ -135,6 +138,18 @@ def test_a_deployment_may_have_no_drafter() -> None:
 def test_a_plan_can_travel() -> None:
     """The whole plan is pickled, unpickled and equal: its controller runs in another process."""
     assert pickle.loads(pickle.dumps(PLAN)) == PLAN
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype", "is_half"), [("cpu", "auto", 0), ("cuda", "auto", 1), ("cuda", "float32", 0)]
+)
+def test_the_packaged_target_comes_as_its_device_wants_it(
+    tmp_path: Path, device: str, dtype: DtypeName, is_half: bool
+) -> None:
+    """In bfloat16 for a GPU, unless that is told otherwise."""
+    models = PairOptions(device=device, dtype=dtype, demo_parameters=3_000_000, cache_dir=tmp_path).of("demo")
+    config = json.loads(Path(target_path(models), "config.json").read_text())
+    assert config["dtype"] == ("bfloat16" if is_half else "float32")
 
 
 def test_a_target_that_is_named_is_taken_as_it_is() -> None:

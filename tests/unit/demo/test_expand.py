@@ -36,6 +36,19 @@ def _load(folder: Path) -> LlamaForCausalLM:
     return model.eval()
 
 
+def test_half_precision_takes_half_the_bytes(small: Path, tmp_path: Path) -> None:
+    """Every tensor is the one of float32, rounded; the configuration says so, and the folder is another one."""
+    single = expanded_target(tmp_path, parameters=200_000, source=small)
+    half = expanded_target(tmp_path, parameters=200_000, source=small, dtype="bfloat16")
+    assert half != single
+    expected, got = (load_file(folder / "model.safetensors") for folder in (single, half))
+    assert {name: tensor.bfloat16().tolist() for name, tensor in expected.items()} == {
+        name: tensor.tolist() for name, tensor in got.items()
+    }
+    assert all(tensor.dtype == torch.bfloat16 for tensor in got.values())
+    assert AutoModelForCausalLM.from_pretrained(half, dtype="auto").dtype == torch.bfloat16
+
+
 @torch.no_grad()
 def _largest_difference(one: Path, other: Path) -> float:
     """The largest difference of two models' log probabilities on random text."""
