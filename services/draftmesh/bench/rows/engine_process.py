@@ -33,6 +33,9 @@ class EngineReady:
     """Sent when the model is loaded and the context computed."""
 
     parameters: int
+    weight_bytes: int
+    """What a step reads at least."""
+
     packed_layers: int
 
 
@@ -75,7 +78,8 @@ def _serve(pipe: Connection, spec: EngineSpec, loaded: LoadedModel) -> None:
     with StepProbe(engine, loaded.tokenizer.vocabulary, ids) as probe:
         if not probe.fits(spec.most_rows):
             raise ConfigError(f"{spec.most_rows} rows do not fit behind {spec.context_tokens} tokens of context")
-        pipe.send(EngineReady(loaded.parameters, loaded.prepared.packing.packed_layers))
+        weight_bytes = loaded.parameters * loaded.dtype.itemsize
+        pipe.send(EngineReady(loaded.parameters, weight_bytes, loaded.prepared.packing.packed_layers))
         _answer_all(pipe, probe)
 
 

@@ -27,6 +27,7 @@ class MeasuredEngine:
     def __init__(self, child: Child, ready: EngineReady) -> None:
         self._child = child
         self.parameters = ready.parameters
+        self.weight_bytes = ready.weight_bytes
         self.packed_layers = ready.packed_layers
 
     async def step_ms(self, rows: int) -> float:

@@ -9,13 +9,22 @@ from draftmesh.bench.plots import Plot, Series
 from draftmesh.bench.rows.costs import RowCost
 from draftmesh.bench.rows.engine_process import Memory
 
+PACKED, UNPACKED = "packed", "unpacked"
+"""Ways of a CPU: the layout of its weights."""
+
+GRAPHS, KERNELS, RAGGED = "varlen_paged, graphs", "varlen_paged", "sdpa_ragged"
+"""Ways of a GPU: how rows attend, and whether steps are replayed as graphs."""
+
 
 @dataclass(frozen=True, slots=True)
 class EngineCosts:
-    """One model, with packed weights or without."""
+    """One model in one way."""
 
     parameters: int
-    is_packed: bool
+    way: str
+    """How its steps are computed, such as ``PACKED``."""
+
+    weight_bytes: int
     packed_layers: int
     """Layers whose weights are packed; the others lose by it."""
 
@@ -25,8 +34,8 @@ class EngineCosts:
 
     @property
     def label(self) -> str:
-        """Size and layout."""
-        return f"{self.parameters / 1e6:.0f} M {'packed' if self.is_packed else 'unpacked'}"
+        """Size and way."""
+        return f"{self.parameters / 1e6:.0f} M {self.way}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +51,13 @@ class PackingMemory:
 class RowsResult:
     """The fields of the JSON object."""
 
+    device: str
+    dtype: str
     threads: int
     context_tokens: int
+    memory_gb_per_s: float | None
+    """Of a GPU: what it moves, read and written."""
+
     engines: tuple[EngineCosts, ...]
     memory: tuple[PackingMemory, ...]
     """Where the system tells."""
@@ -55,18 +69,17 @@ class RowsResult:
                 engine.label,
                 tuple(cost.rows for cost in engine.costs),
                 tuple(cost.fastest_ms for cost in engine.costs),
-                is_dashed=not engine.is_packed,
+                is_dashed=engine.way != self.engines[0].way,
             )
             for engine in self.engines
         )
-        caption = f"expanded demo target, float32, {self.threads} threads, {self.context_tokens} tokens of context"
+        where = f"{self.threads} threads" if self.device == "cpu" else self.device
+        caption = f"expanded demo target, {self.dtype}, {where}, {self.context_tokens} tokens of context"
         return (Plot("Cost of one verification", "rows", "ms, fastest step", series, caption=caption),)
 
 
 def packing_memory(engines: Sequence[EngineCosts]) -> tuple[PackingMemory, ...]:
     """Private memory of each model with packed weights, less that without: processes of their own that differ in it."""
-    private = {
-        (engine.parameters, engine.is_packed): engine.memory.private_bytes for engine in engines if engine.memory
-    }
-    sizes = dict.fromkeys(size for size, is_packed in private if is_packed and (size, False) in private)
-    return tuple(PackingMemory(size, private[size, True] - private[size, False]) for size in sizes)
+    private = {(engine.parameters, engine.way): engine.memory.private_bytes for engine in engines if engine.memory}
+    sizes = dict.fromkeys(size for size, way in private if way == PACKED and (size, UNPACKED) in private)
+    return tuple(PackingMemory(size, private[size, PACKED] - private[size, UNPACKED]) for size in sizes)

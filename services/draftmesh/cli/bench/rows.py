@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,20 +14,41 @@ from rich.console import Console
 
 from draftmesh.bench.cores import usable_cores
 from draftmesh.bench.reports import as_json, write
+from draftmesh.bench.rows.bandwidth import read_gb_per_s
 from draftmesh.bench.rows.costs import measure_costs
 from draftmesh.bench.rows.engine_process import EngineSpec
 from draftmesh.bench.rows.measured_engine import measured_engine
-from draftmesh.bench.rows.result import EngineCosts, RowsResult, packing_memory
+from draftmesh.bench.rows.result import (
+    GRAPHS,
+    KERNELS,
+    PACKED,
+    RAGGED,
+    UNPACKED,
+    EngineCosts,
+    RowsResult,
+    packing_memory,
+)
 from draftmesh.cli.bench.rows_tables import print_rows
 from draftmesh.cli.options import Flat
 from draftmesh.cli.painting import report_console
 from draftmesh.core.errors import ConfigError
-from draftmesh.demo.models import expanded_target
+from draftmesh.demo.models import ExpandedDtype, expanded_target
 from draftmesh.demo.prompts import demo_prompts
 from draftmesh.engine.config import EngineConfig
 from draftmesh.telemetry.logs import configure_logging
 
-PACKED, UNPACKED = "packed", "unpacked"
+EngineChange = Callable[[EngineConfig], EngineConfig]
+_WAYS: dict[str, dict[str, EngineChange]] = {
+    "cpu": {
+        PACKED: lambda config: replace(config, packed_linear=True),
+        UNPACKED: lambda config: replace(config, packed_linear=False),
+    },
+    "cuda": {
+        GRAPHS: lambda config: config,
+        KERNELS: lambda config: replace(config, step_graphs=False),
+        RAGGED: lambda config: replace(config, attention="sdpa_ragged"),
+    },
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +64,9 @@ class RowsOptions:
     context_tokens: int = 256
     """Tokens that a verification finds in the KV pool."""
 
+    device: str = "cpu"
+    """torch device: "cpu", to compare packed weights with plain ones, or "cuda", to compare kinds of attention."""
+
     threads: int = 0
     """CPU threads; 0 takes all cores."""
 
@@ -50,7 +74,7 @@ class RowsOptions:
     """Steps of each size that are measured."""
 
     cache_dir: Path = Path("~/.cache/draftmesh")
-    """Where expanded demo targets are kept (four bytes a parameter)."""
+    """Where expanded demo targets are kept (four bytes a parameter; for a GPU, in bfloat16, two)."""
 
     output: Path | None = None
     """Write figures (rows.json) and plot here."""
@@ -64,12 +88,25 @@ class RowsOptions:
             raise ConfigError("there must be parameters and rows, and no number of rows twice")
         if min(*self.parameters, *self.rows, self.context_tokens, self.repeats) < 1 or self.threads < 0:
             raise ConfigError("numbers must be at least 1, threads at least 0")
+        if self.device_type not in _WAYS:
+            raise ConfigError(f"device must be cpu or cuda, got {self.device}")
+
+    @property
+    def device_type(self) -> str:
+        """``device`` without its number."""
+        return self.device.partition(":")[0]
+
+    @property
+    def dtype(self) -> ExpandedDtype:
+        """The reference on a CPU, and what checkpoints for GPUs come in."""
+        return "float32" if self.device_type == "cpu" else "bfloat16"
 
 
 def rows(*, options: Annotated[RowsOptions, Flat] = RowsOptions()) -> None:
-    """Measure one verification by its rows, packed and unpacked, through the engine that verifiers run.
+    """Measure one verification by its rows, through the engine that verifiers run.
 
-    Both layouts are measured in turns, each in a process of its own.
+    On a CPU with packed weights and plain ones, on a GPU with each attention and with steps replayed as graphs; in
+    turns, each in a process of its own.
     """
     options.check()
     configure_logging(level="error")
@@ -91,10 +128,19 @@ async def _measure(options: RowsOptions, progress: Callable[[str], None]) -> Row
     threads = options.threads or usable_cores()
     engines: list[EngineCosts] = []
     for parameters in options.parameters:
-        progress(f"loading a target of {parameters / 1e6:.0f} M parameters, packed and unpacked")
-        model = expanded_target(options.cache_dir.expanduser(), parameters=parameters)
+        ways = "; ".join(_WAYS[options.device_type])
+        progress(f"loading a target of {parameters / 1e6:.0f} M parameters: {ways}")
+        model = expanded_target(options.cache_dir.expanduser(), parameters=parameters, dtype=options.dtype)
         engines += await _measure_model(str(model), threads, options, progress)
-    return RowsResult(threads, options.context_tokens, tuple(engines), packing_memory(engines))
+    return RowsResult(
+        device=options.device,
+        dtype=options.dtype,
+        threads=threads,
+        context_tokens=options.context_tokens,
+        memory_gb_per_s=read_gb_per_s(options.device),
+        engines=tuple(engines),
+        memory=packing_memory(engines),
+    )
 
 
 async def _measure_model(
@@ -102,14 +148,15 @@ async def _measure_model(
 ) -> list[EngineCosts]:
     async with AsyncExitStack() as stack:
         engines = {
-            name: await stack.enter_async_context(measured_engine(name, _spec(model, threads, options, name == PACKED)))
-            for name in (PACKED, UNPACKED)
+            name: await stack.enter_async_context(measured_engine(name, _spec(model, threads, options, change)))
+            for name, change in _WAYS[options.device_type].items()
         }
         costs = await measure_costs(engines, options.rows, repeats=options.repeats, progress=progress)
         return [
             EngineCosts(
                 parameters=engine.parameters,
-                is_packed=name == PACKED,
+                way=name,
+                weight_bytes=engine.weight_bytes,
                 packed_layers=engine.packed_layers,
                 costs=costs[name],
                 memory=await engine.memory(),
@@ -118,15 +165,16 @@ async def _measure_model(
         ]
 
 
-def _spec(model: str, threads: int, options: RowsOptions, is_packed: bool) -> EngineSpec:
+def _spec(model: str, threads: int, options: RowsOptions, change: EngineChange) -> EngineSpec:
+    config = EngineConfig(
+        model=model,
+        dtype=options.dtype,
+        device=options.device,
+        threads=threads,
+        kv_cache_tokens=2 * (options.context_tokens + max(options.rows) + 16),
+    )
     return EngineSpec(
-        config=EngineConfig(
-            model=model,
-            dtype="float32",
-            threads=threads,
-            packed_linear=is_packed,
-            kv_cache_tokens=2 * (options.context_tokens + max(options.rows) + 16),
-        ),
+        config=change(config),
         context="\n".join(demo_prompts()),
         context_tokens=options.context_tokens,
         most_rows=max(options.rows),

@@ -13,6 +13,8 @@ def print_rows(result: RowsResult, console: Console) -> None:
     """Print what was measured, on what, and what packing adds."""
     console.print(_table(result), highlight=False)
     console.print(_caption(result), highlight=False, soft_wrap=True)
+    if result.memory_gb_per_s is not None:
+        console.print(_bound(result, result.memory_gb_per_s), highlight=False, soft_wrap=True)
     for memory in result.memory:
         line = f"packing {memory.parameters / 1e6:.0f} M parameters adds {memory.added_bytes / 1e6:.0f} MB of memory"
         console.print(line, highlight=False, soft_wrap=True)
@@ -44,7 +46,25 @@ def _cost(cost: RowCost, single_ms: float | None) -> str:
 
 def _caption(result: RowsResult) -> str:
     steps = result.engines[0].costs[0].steps
+    where = f"{result.threads} threads" if result.device == "cpu" else result.device
     return (
-        f"expanded demo target, float32; {result.threads} threads; {result.context_tokens} tokens of context; "
+        f"expanded demo target, {result.dtype}; {where}; {result.context_tokens} tokens of context; "
         f"{steps} steps of each size"
     )
+
+
+def _bound(result: RowsResult, memory_gb_per_s: float) -> str:
+    """What the memory allows, and how much of that the cheapest steps reach."""
+    floors = {engine.parameters: engine.weight_bytes / memory_gb_per_s / 1e6 for engine in result.engines}
+    fastest = {
+        parameters: min(
+            cost.fastest_ms for engine in result.engines if engine.parameters == parameters for cost in engine.costs
+        )
+        for parameters in floors
+    }
+    shares = "; ".join(
+        f"{parameters / 1e6:.0f} M: reading the weights takes {floor:.2f} ms, {floor / fastest[parameters]:.0%} of the "
+        "fastest step"
+        for parameters, floor in floors.items()
+    )
+    return f"the memory moves {memory_gb_per_s:.0f} GB/s. {shares}"

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from draftmesh.bench.rows.costs import RowCost, measure_costs
 from draftmesh.bench.rows.engine_process import Memory
-from draftmesh.bench.rows.result import EngineCosts, PackingMemory, RowsResult, packing_memory
+from draftmesh.bench.rows.result import (
+    GRAPHS,
+    PACKED,
+    UNPACKED,
+    EngineCosts,
+    PackingMemory,
+    RowsResult,
+    packing_memory,
+)
 from draftmesh.cli.bench.rows import RowsOptions
 from draftmesh.cli.bench.rows_tables import print_rows
 from draftmesh.cli.painting import report_console
@@ -46,7 +55,8 @@ def engine(parameters: int, *, is_packed: bool, private_bytes: int | None) -> En
     """Two sizes; packed weights make four rows as cheap as one."""
     costs = (RowCost(1, 10.0, 11.0, 5), RowCost(4, 12.0 if is_packed else 25.0, 26.0, 5))
     memory = None if private_bytes is None else Memory(private_bytes, 0)
-    return EngineCosts(parameters, is_packed, 7 * is_packed, costs, memory)
+    way = PACKED if is_packed else UNPACKED
+    return EngineCosts(parameters, way, 4 * parameters, 7 * is_packed, costs, memory)
 
 
 def test_packing_adds_what_the_processes_differ_by() -> None:
@@ -66,7 +76,7 @@ def result() -> RowsResult:
         engine(200_000_000, is_packed=is_packed, private_bytes=1_000_000_000 + 500_000_000 * is_packed)
         for is_packed in (True, False)
     )
-    return RowsResult(2, 256, engines, packing_memory(engines))
+    return RowsResult("cpu", "float32", 2, 256, None, engines, packing_memory(engines))
 
 
 def test_the_table_compares_with_one_row() -> None:
@@ -84,6 +94,19 @@ def test_the_table_compares_with_one_row() -> None:
         "packing 200 M parameters adds 500 MB",
     ):
         assert words in text
+
+
+def test_a_gpu_is_compared_with_what_its_memory_allows() -> None:
+    """The time to read all weights, as a share of the fastest step."""
+    engines = (
+        replace(engine(7_000_000_000, is_packed=False, private_bytes=None), way=GRAPHS, weight_bytes=14 * 10**9),
+    )
+    console = report_console()
+    with console.capture() as capture:
+        print_rows(RowsResult("cuda", "bfloat16", 2, 256, 2800.0, engines, ()), console)
+    text = capture.get()
+    assert "expanded demo target, bfloat16; cuda; 256 tokens of context" in text
+    assert "the memory moves 2800 GB/s. 7000 M: reading the weights takes 5.00 ms, 50% of the fastest step" in text
 
 
 def test_the_plot_has_a_line_for_each_engine() -> None:
@@ -104,6 +127,7 @@ def test_the_plot_has_a_line_for_each_engine() -> None:
         RowsOptions(rows=(0,)),
         RowsOptions(repeats=0),
         RowsOptions(threads=-1),
+        RowsOptions(device="mps"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: RowsOptions) -> None:
