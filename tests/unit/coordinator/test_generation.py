@@ -35,6 +35,7 @@ from draftmesh.core.errors import (
 from draftmesh.core.ledger import Ledger
 from draftmesh.core.sampling import Method, StopConditions
 from draftmesh.core.text import Item, TokenPrefix
+from draftmesh.core.verify import PsiReply, VerifyRound
 from draftmesh.telemetry.metrics import CoordinatorMetrics
 from draftmesh.tokenization import DraftTranslator
 from tests.helpers.clocks import FakeClock
@@ -52,7 +53,7 @@ from tests.helpers.generation_bench import (
 from tests.helpers.peers.id_drafters import FakeIdDrafter
 from tests.helpers.peers.seats import FakeSeat, FakeSeats
 from tests.helpers.peers.text_drafters import FakeDrafter, MalformedDrafter
-from tests.helpers.peers.verifier import FakeVerifier
+from tests.helpers.peers.verifier import FakeVerifier, FakeVerifyStream
 from tests.helpers.peers.wire import Faults
 from tests.helpers.virtual_time import run_virtual
 
@@ -574,6 +575,36 @@ def test_the_books_balance() -> None:
     assert books.committed_bytes == len(text_of(PATH[:100]))
     assert books.draft_wait_ms + books.verify_wait_ms == pytest.approx(books.elapsed_ms)
     assert books.elapsed_ms == pytest.approx(1e3 * duration_s)
+
+
+def test_a_verdict_is_booked_also_when_the_session_is_cancelled_right_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Books are kept once a turn, when its round has gone out: here it never does."""
+    sent, send = [], FakeVerifyStream.send
+
+    async def send_some(self: FakeVerifyStream, message: VerifyRound | PsiReply) -> None:
+        sent.append(message)
+        if len(sent) > 6:
+            await asyncio.Event().wait()
+        await send(self, message)
+
+    monkeypatch.setattr(FakeVerifyStream, "send", send_some)
+    verifiers = seats_of(verifier())
+
+    async def main() -> Ledger:
+        config = GenerationConfig(rounds_ahead=0)
+        drafters = seats_of(drafter(token_ms=0.5), limit_tokens=32)
+        generation = make_generation(job_of(STOP, draft_tokens=4), verifiers, drafters, Recorder(), config)
+        running = asyncio.create_task(generation.run())
+        await asyncio.sleep(2.0)
+        before = verifiers.seats[0].books
+        running.cancel()
+        await asyncio.wait([running])
+        return before
+
+    before = run_virtual(main())
+    after = verifiers.seats[0].books
+    assert len(sent) == 7
+    assert (after.rounds, after.committed_tokens) == (before.rounds + 1, before.committed_tokens + 5)
 
 
 def instrumented(metrics: CoordinatorMetrics, tracer: TracerProvider) -> Recorder:
