@@ -58,7 +58,6 @@ class GraphInputs:
         self.layout = VarlenStep(
             write_slots=torch.zeros(rows, dtype=torch.int64, device=device),
             query_starts=integers(sequences + 1),
-            most_rows=rows,
             kv_lengths=integers(sequences),
             most_kv=columns * block_size,
             block_tables=integers(sequences, columns),

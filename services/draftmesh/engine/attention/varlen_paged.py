@@ -21,9 +21,6 @@ class VarlenStep:
 
     write_slots: Tensor  # [rows] int64
     query_starts: Tensor  # [sequences + 1] int32
-    most_rows: int
-    """Of a sequence."""
-
     kv_lengths: Tensor  # [sequences] int32
     most_kv: int
     """Tokens that a sequence attends to."""
@@ -104,7 +101,6 @@ def varlen_step(batch: Sequence[PackedRows], block_size: int, device: torch.devi
     return VarlenStep(
         write_slots=torch.tensor(slots, device=device),
         query_starts=torch.tensor(starts, dtype=torch.int32, device=device),
-        most_rows=max(rows.count for rows in batch),
         kv_lengths=torch.tensor([rows.end for rows in batch], dtype=torch.int32, device=device),
         most_kv=max(rows.end for rows in batch),
         block_tables=torch.tensor(filled, dtype=torch.int32, device=device),
