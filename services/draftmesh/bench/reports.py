@@ -11,8 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
-
+from draftmesh.bench.gpus import gpu_names
 from draftmesh.bench.plots import Plot, draw
 
 _PACKAGES = ("draftmesh", "torch", "transformers", "grpcio")
@@ -35,18 +34,13 @@ def _processor() -> str:
     return names[0] if names else platform.processor()
 
 
-def _accelerators() -> tuple[str, ...]:
-    """The names of its GPUs."""
-    return tuple(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
-
-
 @dataclass(frozen=True, slots=True)
 class Machine:
     """Where figures were measured."""
 
     processor: str = field(default_factory=_processor)
     cores: int = field(default_factory=lambda: os.cpu_count() or 1)
-    accelerators: tuple[str, ...] = field(default_factory=_accelerators)
+    accelerators: tuple[str, ...] = field(default_factory=gpu_names)
     system: str = field(default_factory=lambda: f"{platform.system()} {platform.machine()}")
     python: str = field(default_factory=platform.python_version)
     versions: dict[str, str] = field(default_factory=lambda: {name: version(name) for name in _PACKAGES})

@@ -13,8 +13,8 @@ from typing import Annotated
 from rich.console import Console
 
 from draftmesh.bench.cores import usable_cores
+from draftmesh.bench.gpus import memory_gb_per_s
 from draftmesh.bench.reports import as_json, write
-from draftmesh.bench.rows.bandwidth import read_gb_per_s
 from draftmesh.bench.rows.costs import measure_costs
 from draftmesh.bench.rows.engine_process import EngineSpec
 from draftmesh.bench.rows.measured_engine import measured_engine
@@ -137,7 +137,7 @@ async def _measure(options: RowsOptions, progress: Callable[[str], None]) -> Row
         dtype=options.dtype,
         threads=threads,
         context_tokens=options.context_tokens,
-        memory_gb_per_s=read_gb_per_s(options.device),
+        memory_gb_per_s=memory_gb_per_s(options.device),
         engines=tuple(engines),
         memory=packing_memory(engines),
     )
