@@ -117,7 +117,10 @@ class Engine:
         return min(self._remaining(seq), self.limits.token_budget_tokens - 1)
 
     def interrupt(self, seq: Sequence) -> None:
-        """Drop what is left of the request, at once: between steps every sequence is at a token boundary."""
+        """Drop what is left of the request, at once: between steps every sequence is at a token boundary.
+
+        Of a step that its listener has not heard of yet, it does not hear any more.
+        """
         seq.rest()
 
     def rewind(self, seq: Sequence, num_tokens: int) -> None:
@@ -244,6 +247,7 @@ class Engine:
     ) -> None:
         try:
             done.append((seq, judgement, self._commit(seq, judgement)))
+            seq.has_news = True
         except Exception as error:
             self._fail(seq, as_draftmesh_error(error))
 
@@ -276,8 +280,9 @@ class Engine:
 
     def _notify(self, settled: list[tuple[Sequence, Judgement, tuple[int, ...]]], report: StepReport) -> None:
         for seq, judgement, tokens in settled:
-            if seq.closed:
+            if seq.closed or not seq.has_news:
                 continue
+            seq.has_news = False
             try:
                 seq.listener.stepped(tokens, judgement, report)
             except Exception as error:

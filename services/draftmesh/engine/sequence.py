@@ -79,6 +79,9 @@ class Sequence:
     waited: bool = False
     """It had work, and the step before gave it nothing."""
 
+    has_news: bool = False
+    """A step has settled what its listener has not heard yet."""
+
     closed: bool = False
     computed_rows: int = 0
     """Rows that steps have computed for it so far."""
@@ -108,4 +111,4 @@ class Sequence:
     def rest(self) -> None:
         """Drop what is left of the request."""
         self.draft, self.terms, self.run = (), None, 0
-        self.busy = self.waited = False
+        self.busy = self.waited = self.has_news = False

@@ -88,6 +88,27 @@ def test_a_listener_may_submit_again() -> None:
     assert listener.tokens == [6, 7, 8, 9]
 
 
+def test_a_listener_may_interrupt_another_sequence() -> None:
+    """Of the step that both had, the other one does not hear: it may have begun something else."""
+    engine, _ = fake_engine()
+    first, first_listener = open_sequence(engine, [5])
+    second, second_listener = open_sequence(engine, [15])
+
+    def on_step() -> None:
+        if len(first_listener.tokens) == 1:
+            engine.interrupt(second)
+            engine.rewind(second, 1)
+            engine.extend(second, [25])
+            engine.submit(second)
+
+    first_listener.on_step = on_step
+    engine.submit(first)
+    engine.submit(second)
+    run_dry(engine)
+    assert (first_listener.tokens, second_listener.tokens) == ([6], [26])
+    engine.check_integrity()
+
+
 def test_a_listener_may_close_another_sequence() -> None:
     """A sequence that is closed between commit and its turn hears nothing any more."""
     engine, _ = fake_engine()
