@@ -84,12 +84,20 @@ class FakeDraftStream:
             self._draw()
 
     def _draw_branches(self) -> None:
-        """Say what may follow the draft, or come in place of its newest tokens: as often right as anything else."""
-        for count in range(min(self._drafter.branches, len(self._draft) + 1)):
-            before = [*self._committed, *self._draft[: len(self._draft) - count]]
+        """Say what may follow the draft, or come in place of its newest tokens: as often right as anything else.
+
+        Where more may be said, it comes in place of tokens of other branches.
+        """
+        drawn: list[list[Item]] = []
+        for count in range(self._drafter.branches):
+            before = [*self._committed, *self._draft[: max(0, len(self._draft) - count)]]
+            if drawn and count > len(self._draft):
+                stem = self._drafter.random.choice(drawn)
+                before = stem[: self._drafter.random.randint(len(self._committed), len(stem))]
             items: list[Item] = []
             for _ in range(_BRANCH_TOKENS):
                 items.append(self._drafter.propose(items_length([*before, *items])))
+            drawn.append([*before, *items])
             pauses = self._drafter.random.random() < 0.5
             block = Block(self._commit_seq, TextPrefix().extend(before), tuple(items), pauses, is_branch=True)
             for message in self._drafter.distort(block):

@@ -53,34 +53,48 @@ def test_what_is_kept_is_what_continues(steps: list[tuple[bool, int, list[Item]]
 
 
 @settings(max_examples=400, deadline=None)
-@given(texts, texts, st.lists(st.tuples(st.integers(0, 8), texts), max_size=6), texts)
+@given(texts, texts, st.lists(st.tuples(st.integers(0, 6), st.integers(0, 8), texts), max_size=6), texts)
 def test_a_branch_is_the_draft_where_the_target_takes_it(
-    committed: list[Item], draft: list[Item], branches: list[tuple[int, list[Item]]], settled: list[Item]
+    committed: list[Item], draft: list[Item], branches: list[tuple[int, int, list[Item]]], settled: list[Item]
 ) -> None:
     """What is left of it goes on; the first that fits counts; without one nothing is kept but a draft that agrees.
 
-    A branch that begins at such a draft's end continues it.
+    Branches part from the draft, or from each other. One that begins at the end of what is kept then continues it, and
+    so does another one at the end of that.
     """
     buffer = DraftBuffer(DraftLimits(max_ahead_tokens=1000))
     buffer.settle(committed)
     buffer.offer(Block(0, TextPrefix().extend(committed), tuple(draft)))
-    known, said = symbols(draft), symbols(settled)
+    said = symbols(settled)
+    stems = [symbols(draft)]
     futures: list[tuple[int, list[Item]]] = []
-    for position, items in branches:
-        before = known[:position]
+    for stem, position, items in branches:
+        before = stems[stem % len(stems)][:position]
         start = TextPrefix().extend([*committed, *before])
         assert buffer.offer(Block(0, start, tuple(items), is_branch=True)) is (items_length(items) > 0)
-        futures += [(len(before), before + symbols(items))] if items_length(items) else []
+        if items_length(items):
+            futures.append((len(before), before + symbols(items)))
+            stems.append(futures[-1][1])
+    known = stems[0]
     shared = min(len(known), len(said))
     agrees = buffer.settle(settled)
     assert agrees is (known[:shared] == said[:shared])
-    end = max(len(known), len(said)) if agrees else len(said)
-    fitting = [
-        text
-        for start, text in futures
-        if text[: len(said)] == said and len(text) > end and (not agrees or max(start, len(said)) == end)
-    ]
-    followed = fitting[0][end:] if fitting else []
-    assert buffer.draft == join_items([*(known[len(said) :] if agrees else []), *followed])
-    assert buffer.is_guess is bool(followed)
+    fitting = [(max(start, len(said)), text) for start, text in futures if text[: len(said)] == said != text]
+    kept = [*said, *known[len(said) :]] if agrees else said
+    whole, begins = kept, len(kept) if agrees else None
+    while (found := _going_on(fitting, whole, begins)) is not None:
+        whole = found
+        begins = len(whole)
+    assert buffer.draft == join_items(whole[len(said) :])
+    assert buffer.is_guess is (len(whole) > len(kept))
     assert buffer.committed == TextPrefix().extend([*committed, *settled])
+
+
+def _going_on(fitting: list[tuple[int, list[Item]]], whole: list[Item], begins: int | None) -> list[Item] | None:
+    """The first text that goes on with all that is kept, and whose branch begins there, or anywhere."""
+    found = (
+        text
+        for start, text in fitting
+        if begins in (None, start) and len(text) > len(whole) and text[: len(whole)] == whole
+    )
+    return next(found, None)

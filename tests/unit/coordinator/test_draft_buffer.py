@@ -206,13 +206,68 @@ def test_a_branch_that_comes_late_is_the_draft_all_the_same(buffer: DraftBuffer,
 
 
 def test_a_branch_that_comes_late_leaves_a_draft_alone(buffer: DraftBuffer) -> None:
-    """What the drafter has said since counts."""
+    """What the drafter has said since counts; it is a branch of that."""
     buffer.offer(block((b"the ",), b"cat sat", seq=1))
     buffer.settle((b"cow",))
     buffer.note_commit(2)
     buffer.offer(block((b"the cow",), b" ate", seq=1))
-    assert not buffer.offer(branch((b"the c",), b"ow", b" ran off"))
-    assert buffer.draft == (b" ate",)
+    assert buffer.offer(branch((b"the c",), b"ow", b" ran off"))
+    assert (buffer.draft, buffer.branches) == ((b" ate",), (((b" ran off",), False),))
+
+
+@pytest.fixture
+def twice_torn(buffer: DraftBuffer) -> DraftBuffer:
+    """The buffer with the draft ``cat sat``, its branch ``cow ran off``, and of that ``cow runs``, ``cow ran to``."""
+    buffer.offer(block((b"the ",), b"cat sat", seq=1))
+    buffer.offer(branch((b"the c",), b"ow", b" ran off"))
+    assert buffer.offer(branch((b"the cow r",), b"uns", b" home"))
+    assert buffer.offer(branch((b"the cow ran ",), b"to", b" me"))
+    return buffer
+
+
+def test_branches_have_branches(twice_torn: DraftBuffer) -> None:
+    """They are those of the draft when the target has taken the one that they part from."""
+    assert not twice_torn.settle((b"cow",))
+    assert twice_torn.draft == (b" ran off",)
+    assert [text for text, _ in twice_torn.branches] == [(b" runs home",), (b" ran to me",)]
+    assert twice_torn.settle((b" ran",))
+    assert [text for text, _ in twice_torn.branches] == [(b" to me",)]
+    assert not twice_torn.settle((b" to",))
+    assert (twice_torn.draft, twice_torn.is_guess, twice_torn.branches) == ((b" me",), True, ())
+
+
+def test_a_branch_of_a_branch_may_be_taken_at_once(twice_torn: DraftBuffer) -> None:
+    """Where more is committed than the token that parts from the draft."""
+    assert not twice_torn.settle((b"cow", b" runs"))
+    assert (twice_torn.draft, twice_torn.is_guess) == ((b" home",), True)
+    assert twice_torn.take_wasted_bytes() == len(b"cat sat" + b"ow ran off" + b"to me")
+
+
+def test_branches_of_what_is_not_known_are_wasted(twice_torn: DraftBuffer) -> None:
+    """And with the branch that the target has not taken, those of it."""
+    assert not twice_torn.offer(branch((b"the cow sat",), b" down"))
+    assert not twice_torn.settle((b"dog",))
+    assert (twice_torn.branches, twice_torn.draft) == ((), ())
+    assert not twice_torn.offer(branch((b"the cow ran",), b" away"))
+
+
+@pytest.mark.parametrize(("paused", "draft"), [(False, b" barks"), (True, b" bar")])
+def test_a_branch_goes_on_with_the_one_at_its_end(buffer: DraftBuffer, *, paused: bool, draft: bytes) -> None:
+    """Unless drafting would pause between them."""
+    buffer.offer(block((b"the ",), b"cat sat", seq=1))
+    buffer.offer(branch((b"the ",), b"dog", b" bar", paused=paused))
+    buffer.offer(branch((b"the dog bar",), b"ks"))
+    buffer.settle((b"dog",))
+    assert buffer.draft == (draft,)
+
+
+def test_a_branch_counts_with_what_it_follows() -> None:
+    """However many are drawn one after the other, none is longer than a draft may be."""
+    buffer = DraftBuffer(DraftLimits(max_ahead_tokens=8, max_kept_bytes=20))
+    buffer.offer(block((), b"0123456789"))
+    assert buffer.offer(branch((b"01234567",), b"x" * 10, seq=0))
+    assert buffer.offer(branch((b"01234567" + b"x" * 10,), b"y" * 2, seq=0))
+    assert not buffer.offer(branch((b"01234567" + b"x" * 10,), b"y" * 3, seq=0))
 
 
 def test_another_drafter_knows_no_branches(torn: DraftBuffer) -> None:

@@ -1,47 +1,67 @@
-"""What a drafter has drawn for the case that the target does not say what its draft says."""
+"""What a drafter has drawn for the case that the target does not say what its draft says.
+
+A branch parts from the draft, from another branch, or goes on where one of them ends. It is kept as all of the text
+that follows what is committed, so that nothing that happens to the others changes it.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
-from draftmesh.core.text import Item, TextPrefix, items_length
+from draftmesh.coordinator.drafting.trail import position_of
+from draftmesh.core.text import Item, TextPrefix
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A text that parts from the draft."""
+    """A text that the target may say next."""
 
-    start: TextPrefix
-    """The generated text before it."""
+    path: tuple[Item, ...]
+    """All of its atoms after what is committed."""
 
-    atoms: tuple[Item, ...]
+    prefixes: tuple[TextPrefix, ...]
+    """The text before each of the last ones, which are its own, and after them."""
 
     pauses: bool = False
     """Whether the drafter would not go on with it, either, before another commit."""
 
+    @classmethod
+    def of(cls, before: Sequence[Item], start: TextPrefix, own: Sequence[Item], *, pauses: bool) -> Branch:
+        """With ``own`` atoms after those ``before``, which end with ``start``."""
+        prefixes = accumulate(own, lambda prefix, atom: prefix.extend((atom,)), initial=start)
+        return cls((*before, *own), tuple(prefixes), pauses)
+
+    @property
+    def num_own(self) -> int:
+        """Its own atoms."""
+        return len(self.prefixes) - 1
+
+    @property
+    def start(self) -> int:
+        """Atoms before its own."""
+        return len(self.path) - self.num_own
+
     @property
     def length(self) -> int:
-        """Bytes of it."""
-        return items_length(self.atoms)
+        """Bytes of its own."""
+        return self.prefixes[-1].length - self.prefixes[0].length
 
-    def after(self, settled: Sequence[Item], count: int | None) -> tuple[Item, ...]:
-        """What is left of it when ``settled`` is committed, of which ``count`` atoms come before it.
+    def until(self, text: TextPrefix) -> tuple[Item, ...] | None:
+        """The atoms before a place among its own; None if ``text`` does not end there."""
+        position = position_of(text, self.prefixes)
+        return None if position is None else self.path[: self.start + position]
 
-        Nothing is left if it says something else, or no more than that.
-        """
-        said = tuple(settled[count:]) if count is not None else ()
-        return self.atoms[len(said) :] if said and self.atoms[: len(said)] == said else ()
+    def follows(self, atoms: Sequence[Item]) -> bool:
+        """Whether it says these first, and more."""
+        return len(self.path) > len(atoms) and self.path[: len(atoms)] == tuple(atoms)
 
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """A branch that the target has taken."""
-
-    branch: Branch
-    rest: tuple[Item, ...]
-    """What is left of it, at least an atom."""
+    def after(self, settled: Sequence[Item]) -> Branch:
+        """What is left of it when these are committed, which it says first."""
+        passed = max(0, len(settled) - self.start)
+        return Branch(self.path[len(settled) :], self.prefixes[passed:], self.pauses)
 
 
 class Branches:
@@ -53,7 +73,7 @@ class Branches:
 
     @property
     def known(self) -> tuple[Branch, ...]:
-        """The oldest first."""
+        """The oldest first: those of a branch come after it."""
         return tuple(self._known)
 
     def add(self, branch: Branch) -> int:
@@ -61,36 +81,33 @@ class Branches:
         self._known.append(branch)
         return self._known.popleft().length if len(self._known) > self._limit else 0
 
-    def remove(self, branch: Branch) -> None:
-        """Forget one of them."""
-        self._known.remove(branch)
+    def path_to(self, text: TextPrefix) -> tuple[Item, ...] | None:
+        """The atoms after what is committed up to the end of ``text``; None if no branch says it."""
+        paths = (branch.until(text) for branch in reversed(self._known))
+        return next((path for path in paths if path is not None), None)
 
-    def taken(self, settled: Sequence[Item], counts: Sequence[int | None]) -> Taken | None:
-        """The first branch that goes on after ``settled``, which is not what the draft says; None if none does.
-
-        Args:
-            settled: Atoms that are committed.
-            counts: For each known branch, how many of them come before it; None if its start is not among them.
-        """
-        rests = (Taken(branch, branch.after(settled, count)) for branch, count in zip(self._known, counts, strict=True))
-        return next((taken for taken in rests if taken.rest), None)
-
-    def advance(self, settled: Sequence[Item], counts: Sequence[int | None], committed: TextPrefix) -> int:
-        """Atoms that the draft says too are ``settled``, to the end of ``committed``: keep what may still come true.
-
-        Returns the bytes of what may not.
-        """
+    def settle(self, settled: Sequence[Item]) -> int:
+        """Atoms are committed: keep what goes on after them. Returns the bytes of what does not."""
+        known, self._known = self._known, deque()
         wasted = 0
-        for _ in range(len(self._known)):
-            branch, count = self._known.popleft(), counts[0]
-            counts = counts[1:]
-            if count is not None and count >= len(settled):
-                self._known.append(branch)
-            elif rest := branch.after(settled, count):
-                self._known.append(Branch(committed, rest, branch.pauses))
+        for branch in known:
+            if branch.follows(settled):
+                self._known.append(branch.after(settled))
             else:
                 wasted += branch.length
         return wasted
+
+    def take_first(self) -> Branch | None:
+        """Remove the oldest one; None if there is none."""
+        return self._known.popleft() if self._known else None
+
+    def take_after(self, draft: Sequence[Item]) -> Branch | None:
+        """Remove the oldest one that begins where ``draft``, after what is committed, ends; None if none does."""
+        found = (branch for branch in self._known if branch.start == len(draft) and branch.follows(draft))
+        branch = next(found, None)
+        if branch is not None:
+            self._known.remove(branch)
+        return branch
 
     def clear(self) -> int:
         """Forget all; how many bytes they had."""

@@ -5,8 +5,8 @@ whatever commit its drafter had seen; the part of it that overlaps must say the 
 agrees with the draft costs nothing that is in flight, and a block from before a disagreement can do no harm.
 
 Beside the draft there are *branches*: what the drafter has drawn for the case that the target parts from the draft, or
-says all of a draft that has paused. If the target takes one, the rest of it is the draft at once, as a guess: what the
-drafter says itself after the same text takes its place.
+says all of a draft that has paused; and branches of those. If the target takes one, the rest of it is the draft at
+once, as a guess: what the drafter says itself after the same text takes its place.
 
 The text is a chain of *atoms*: bytes and roles, or whole tokens where it matters how a text is cut into them. Prefixes
 of recent atoms are remembered, so that a block that starts in the past is judged too.
@@ -51,12 +51,7 @@ class DraftBuffer:
     @property
     def branches(self) -> tuple[tuple[tuple[Item, ...], bool], ...]:
         """For each that may still be taken, the text after the committed text that takes it, and whether it pauses."""
-        kept, committed = self._trail.kept, self._trail.num_committed
-        return tuple(
-            (join_items((*kept[: start - committed], *branch.atoms)), branch.pauses)
-            for start, branch in self._branches_by_start()
-            if start is not None and start >= committed
-        )
+        return tuple((join_items(branch.path), branch.pauses) for branch in self._branches.known)
 
     @property
     def kept(self) -> int:
@@ -108,17 +103,13 @@ class DraftBuffer:
         """
         settled, start = self._cut(items), self._trail.num_committed
         agrees = self._trail.agrees(start, settled)
-        counts = [self._parts_at(settled, position) for position, _ in self._branches_by_start()]
         if not agrees:
             self._drop(start)
         self._trail.extend(settled[self.kept :])
         self._trail.num_committed += len(settled)
-        if agrees:
-            self._wasted_bytes += self._branches.advance(settled, counts, self.committed)
-            self._guess_pauses = False
-            self._go_along()
-        else:
-            self._take_branch(settled, counts)
+        self._wasted_bytes += self._branches.settle(settled)
+        self._guess_pauses = False
+        self._guess(self._branches.take_after(self._trail.kept) if agrees else self._branches.take_first())
         self._paused = False  # the commit that follows lets the drafter go on
         self._trail.forget(self._limits.history_atoms)
         return agrees
@@ -130,9 +121,10 @@ class DraftBuffer:
             MalformedBlockError: the drafter contradicts itself or floods.
         """
         self._flow.check(block)
-        position, said = self._trail.find(block.start), self._cut(block.items)
+        said = self._cut(block.items)
         if block.is_branch:
-            return self._offer_branch(block, position, said)
+            return self._offer_branch(block, said)
+        position = self._trail.find(block.start)
         if position is not None and self._is_guess:
             self._overrule(position, said)
         if position is None or not self._trail.agrees(position, said):
@@ -157,59 +149,40 @@ class DraftBuffer:
             raise MalformedBlockError(f"the drafter floods: over {self._limits.max_kept_bytes} bytes of draft")
         self._trail.extend(fresh)
 
-    def _offer_branch(self, block: Block, position: int | None, said: Sequence[Item]) -> bool:
-        """Keep a branch of what is kept; or go on with one that comes late."""
-        if position is not None and position < self._trail.num_committed and self._take_late(block, position, said):
-            return True
-        if position == len(self._trail) and not self.ended and block.commit_seq < self._flow.newest_commit:
-            self._keep(said)
-            self._guess(pauses=block.paused)
-            return True
-        if position is None or position < self._trail.num_committed or not block.length:
+    def _offer_branch(self, block: Block, said: Sequence[Item]) -> bool:
+        """Keep a branch of what is known; or go on with it at once, if what it was drawn for has come true already."""
+        branch = self._branch_of(block, said)
+        if branch is None or items_length(branch.path) > self._limits.max_kept_bytes:
             self._wasted_bytes += block.length
             return False
-        self._wasted_bytes += self._branches.add(Branch(block.start, tuple(said), block.paused))
+        is_taken = self.is_empty and branch.num_own < len(said)
+        is_behind = not self.ended and block.commit_seq < self._flow.newest_commit
+        if branch.follows(self._trail.kept) and (is_taken or (is_behind and branch.start == self.kept)):
+            self._guess(branch)
+        else:
+            self._wasted_bytes += self._branches.add(branch)
         return True
 
-    def _take_late(self, block: Block, position: int, said: Sequence[Item]) -> bool:
-        """Go on with a branch that the target has taken before it was here, where nothing else is kept."""
-        fresh = said[len(self._trail) - position :]
-        if not self.is_empty or not fresh or not self._trail.agrees(position, said):
-            return False
-        self._keep(fresh)
-        self._guess(pauses=block.paused)
-        return True
+    def _branch_of(self, block: Block, said: Sequence[Item]) -> Branch | None:
+        """What a block says beyond the committed text; None if it says nothing or something else, or begins nowhere."""
+        position, committed = self._trail.find(block.start), self._trail.num_committed
+        past: list[Item] = []
+        if position is None:
+            before = self._branches.path_to(block.start)
+        else:
+            past = self._trail.after(position)[: max(0, committed - position)]
+            before = tuple(self._trail.kept[: max(0, position - committed)])
+        own = said[len(past) :]
+        if before is None or not own or not block.length or list(said[: len(past)]) != past:
+            return None
+        return Branch.of(before, block.start.extend(past), own, pauses=block.paused)
 
-    def _branches_by_start(self) -> list[tuple[int | None, Branch]]:
-        """Known branches, the oldest first, each with the index of the atom that it begins at; None: it is not here."""
-        return [(self._trail.find(branch.start), branch) for branch in self._branches.known]
-
-    def _parts_at(self, settled: Sequence[Item], position: int | None) -> int | None:
-        """How many atoms after the committed ones come before a position, if those settled say the same so far."""
-        count = -1 if position is None else position - self._trail.num_committed
-        return count if count >= 0 and self._trail.kept[: min(count, len(settled))] == settled[:count] else None
-
-    def _take_branch(self, settled: Sequence[Item], counts: Sequence[int | None]) -> None:
-        """Go on with what follows in the branch that the target has taken, if it has taken one."""
-        taken = self._branches.taken(settled, counts)
-        self._wasted_bytes += self._branches.clear()
-        if taken is not None:
-            self._wasted_bytes -= taken.branch.length
-            self._trail.extend(taken.rest)
-            self._guess(pauses=taken.branch.pauses)
-
-    def _go_along(self) -> None:
-        """The draft goes on with a branch that begins where it ends: the pause there is over."""
-        end = len(self._trail)
-        branch = next((branch for start, branch in self._branches_by_start() if start == end), None)
-        if branch is not None:
-            self._branches.remove(branch)
-            self._trail.extend(branch.atoms)
-            self._guess(pauses=branch.pauses)
-
-    def _guess(self, *, pauses: bool) -> None:
-        """What is kept ends with what a branch says."""
-        self._is_guess, self._guess_pauses = True, pauses
+    def _guess(self, branch: Branch | None) -> None:
+        """What is kept goes on with what a branch says, and that with another one unless it pauses there."""
+        while branch is not None:
+            self._keep(branch.path[self.kept :])
+            self._is_guess, self._guess_pauses = True, branch.pauses
+            branch = None if branch.pauses else self._branches.take_after(self._trail.kept)
 
     def _overrule(self, position: int, said: Sequence[Item]) -> None:
         """Drop what is guessed from where the drafter itself says something else."""

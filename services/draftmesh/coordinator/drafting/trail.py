@@ -8,6 +8,17 @@ from collections.abc import Sequence
 from draftmesh.core.text import Item, TextPrefix, items_length
 
 
+def position_of(text: TextPrefix, prefixes: Sequence[TextPrefix]) -> int | None:
+    """Index of the last of ``prefixes``, each of which goes on with the one before, that is ``text``; None: none is."""
+    position = bisect_right(prefixes, text.length, key=lambda prefix: prefix.length)
+    for index in range(position - 1, -1, -1):  # roles have no length: several prefixes may have this one
+        if prefixes[index].length != text.length:
+            break
+        if prefixes[index].hash == text.hash:
+            return index
+    return None
+
+
 class Trail:
     """Recent committed atoms, and those that are kept after them."""
 
@@ -42,13 +53,7 @@ class Trail:
 
     def find(self, start: TextPrefix) -> int | None:
         """Index of the last atom before which the text is ``start``: tokens without bytes leave it as it was."""
-        position = bisect_right(self._prefixes, start.length, key=lambda prefix: prefix.length)
-        for index in range(position - 1, -1, -1):  # roles have no length: several prefixes may have this one
-            if self._prefixes[index].length != start.length:
-                break
-            if self._prefixes[index].hash == start.hash:
-                return index
-        return None
+        return position_of(start, self._prefixes)
 
     def agrees(self, position: int, said: Sequence[Item]) -> bool:
         """Whether the text from a position on says the same, as far as both go."""
