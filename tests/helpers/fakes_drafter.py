@@ -19,7 +19,7 @@ from draftmesh.core.fence import Fence
 from draftmesh.core.protocols import DraftStream, TokenTable
 from draftmesh.core.sampling import Method, NoiseKey, SamplingParams
 from draftmesh.core.text import Item
-from draftmesh.drafter.branching import Branch
+from draftmesh.drafter.branching import BranchTree
 from draftmesh.drafter.chain import Chain
 from draftmesh.drafter.draft_token import Divergence, DraftToken
 from draftmesh.drafter.judge import draft_judge
@@ -52,16 +52,14 @@ class ScriptedProposer:
     rebased: list[Divergence] = field(default_factory=list)
     pending: bytes = b""
     asked: list[Evaluate] = field(default_factory=list)
-    branches: list[tuple[tuple[Branch, ...], DraftExtent]] = field(default_factory=list)
     closed: bool = False
 
     def draw(self, count: int) -> None:
         """Keep the number; draw nothing by itself."""
         self.wanted = count
 
-    def branch(self, branches: Sequence[Branch], extent: DraftExtent) -> None:
-        """Note what was asked for."""
-        self.branches.append((tuple(branches), extent))
+    def branch(self, tree: BranchTree, extent: DraftExtent) -> None:
+        """Draw none."""
 
     def rebase(self, divergence: Divergence) -> bytes:
         """Keep the divergence; back up over ``pending``."""

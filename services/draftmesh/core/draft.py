@@ -31,8 +31,8 @@ class DraftExtent:
     product of the probabilities of the tokens that were drawn beyond the newest commit, in [0, 1]."""
 
     branches: int = 0
-    """Branches at most beside the draft (``exact``): what may follow where the target does not say what the draft says.
-    The drafter draws them where it finds that likeliest, when the draft itself is drawn."""
+    """Branches at most beside the draft (``exact``): what may follow where the target does not say what the draft, or
+    another branch, says. The drafter draws them where it finds that likeliest, when the draft itself is drawn."""
 
     branch_tokens: int = 0
     """Drafter tokens of a branch at most, the one that parts from the draft included."""

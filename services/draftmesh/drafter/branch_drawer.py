@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
-
 from draftmesh.core.draft import DraftExtent
 from draftmesh.core.errors import ExhaustedError
 from draftmesh.drafter.branch_sequence import BranchSequence
-from draftmesh.drafter.branching import Branch
+from draftmesh.drafter.branching import BranchTree
 from draftmesh.drafter.draft_token import DrawnBranch
 from draftmesh.drafter.opening import Opening
-from draftmesh.drafter.path_sequence import BlockBase
 from draftmesh.drafter.proposer import Sink
 from draftmesh.drafter.sequence_budget import SequenceBudget
+from draftmesh.drafter.window import BlockBase
+
+_TOGETHER = 6
+"""Sequences of one session at most."""
 
 
 class BranchDrawer:
@@ -25,8 +25,8 @@ class BranchDrawer:
         self._budget = budget
         self._sink = sink
         self._sequences: list[BranchSequence] = []
-        self._waiting: deque[tuple[Branch, BlockBase]] = deque()
-        self._begun: set[Branch] = set()  # of this draft
+        self._draft: BlockBase | None = None
+        self._tree = BranchTree()
         self._extent = DraftExtent()
 
     @property
@@ -34,25 +34,26 @@ class BranchDrawer:
         """How many of each token are to be found."""
         return self._sink.runners_up
 
-    def draw(self, draft: BlockBase, branches: Sequence[Branch], extent: DraftExtent) -> None:
-        """Draw these branches of the tokens that ``draft`` ends with, as far as ``extent`` says.
+    def draw(self, draft: BlockBase, tree: BranchTree, extent: DraftExtent) -> None:
+        """Draw the branches that ``tree`` has waiting, as far as ``extent`` says.
 
-        What has begun already goes on, and what was waiting and is not among them is forgotten.
+        Args:
+            draft: The tokens up to the end of the draft that the tree stands on.
+            tree: What is not in it any more is given up; what has begun goes on.
+            extent: Of branches.
         """
-        self._extent = extent
-        earliest = min((branch.start.length for branch in branches), default=0)
-        self._begun = {branch for branch in self._begun if branch.start.length >= earliest}
-        self._waiting = deque((branch, draft) for branch in branches if branch not in self._begun)
+        self._draft, self._tree, self._extent = draft, tree, extent
         if not extent.branches:
             self.close()
-        idle = [sequence for sequence in self._sequences if not sequence.is_busy]
-        for sequence in (*idle, *self._opened(len(self._waiting) - len(idle))):
+        for sequence in self._sequences:
+            if sequence.branch is not None and not tree.holds(sequence.branch):
+                sequence.stop()
+        for sequence in list(self._sequences):
             self._go_on(sequence)
+        self._open_more()
 
     def stop(self) -> None:
         """Forget all branches: the draft is another one."""
-        self._waiting.clear()
-        self._begun.clear()
         for sequence in self._sequences:
             sequence.stop()
 
@@ -64,11 +65,12 @@ class BranchDrawer:
         self._budget.give_back(len(self._sequences))
         self._sequences.clear()
 
-    def done(self, sequence: BranchSequence, branch: DrawnBranch) -> None:
-        """A branch is drawn; without a token it says nothing."""
-        if branch.tokens:
+    def done(self, sequence: BranchSequence, branch: DrawnBranch | None) -> None:
+        """A branch is drawn; None: it has no token, so that it says nothing."""
+        if branch is not None:
             self._sink.branched(branch)
         self._go_on(sequence)
+        self._open_more()
 
     def lost(self, sequence: BranchSequence) -> None:
         """The engine has closed a sequence."""
@@ -76,18 +78,24 @@ class BranchDrawer:
             self._sequences.remove(sequence)
             self._budget.give_back(1)
 
-    def _opened(self, wanted: int) -> list[BranchSequence]:
-        """More sequences, no more than there may be branches, as far as the budget goes; the rest waits its turn."""
-        most = min(wanted, self._extent.branches - len(self._sequences))
-        new = [BranchSequence(self._opening, self) for _ in range(most) if self._budget.take()]
-        self._sequences += new
-        return new
+    def _open_more(self) -> None:
+        """Let more of them be drawn together if they wait, as far as the budget goes."""
+        most = min(self._extent.branches, _TOGETHER)
+        while len(self._sequences) < most and self._budget.take():
+            sequence = BranchSequence(self._opening, self)
+            self._sequences.append(sequence)
+            self._go_on(sequence)
+            if sequence.branch is None:
+                self.lost(sequence)
+                return
 
     def _go_on(self, sequence: BranchSequence) -> None:
-        while self._waiting and not sequence.is_busy:
-            branch, draft = self._waiting.popleft()
-            self._begun.add(branch)
+        """Begin the next branch, unless one is being drawn."""
+        while sequence.branch is None and self._draft is not None:
+            branch = self._tree.begin_next()
+            if branch is None:
+                return
             try:
-                sequence.begin(branch, draft, self._extent)
+                sequence.begin(branch, self._draft, self._extent)
             except ExhaustedError:  # the engine is full, or the context: there is no room for a guess
                 return

@@ -14,7 +14,7 @@ from draftmesh.drafter.draft_token import DraftToken, DrawnBranch
 from draftmesh.drafter.drawn_text import draft_tokens, spoken
 from draftmesh.drafter.judge import DrawText
 from draftmesh.drafter.opening import Opening
-from draftmesh.drafter.path_sequence import BlockBase
+from draftmesh.drafter.window import BlockBase
 from draftmesh.engine.judging import Judgement
 from draftmesh.engine.sequence import Sequence
 from draftmesh.engine.stats import StepReport
@@ -27,8 +27,8 @@ class BranchOwner(Protocol):
     def runners_up(self) -> int:
         """How many of each token are to be found."""
 
-    def done(self, sequence: BranchSequence, branch: DrawnBranch) -> None:
-        """A branch is drawn; the sequence may begin another one."""
+    def done(self, sequence: BranchSequence, branch: DrawnBranch | None) -> None:
+        """A branch is drawn, or there is none to draw; the sequence may begin another one."""
 
     def lost(self, sequence: BranchSequence) -> None:
         """The engine has closed the sequence."""
@@ -43,35 +43,36 @@ class BranchSequence:
         self._vocabulary = opening.tokenizer.vocabulary
         self._owner = owner
         self._seq: Sequence | None = None
-        self._base: BlockBase | None = None
+        self._base: BlockBase | None = None  # where the branch was, or is, drawn from
         self._branch: Branch | None = None
         self._extent = DraftExtent()
-        self._ids: list[int] = []
+        self._drawn_ids: list[int] = []
         self._tokens: list[DraftToken] = []
         self._counted_rows = 0
 
     @property
-    def is_busy(self) -> bool:
-        """Whether a branch is being drawn."""
-        return self._branch is not None
+    def branch(self) -> Branch | None:
+        """What is being drawn."""
+        return self._branch
 
     def begin(self, branch: Branch, draft: BlockBase, extent: DraftExtent) -> None:
-        """Draw a branch of the tokens that ``draft`` ends with.
+        """Draw a branch; ``draft`` has the tokens up to the end of the draft.
 
         Raises:
             ExhaustedError: the context has no room for it, or has lost where it begins, or the engine has no room for
                 one more sequence.
         """
-        kept_tokens = len(draft.rewindable) - branch.dropped_tokens
+        whole = draft if branch.parent is None else branch.parent.end
+        if len(whole.rewindable) < branch.dropped_tokens:
+            raise ExhaustedError("a branch begins before the drafter's context")
         first = () if branch.first is None else (branch.first,)
-        own = (*draft.rewindable[: max(0, kept_tokens)], *(one.token for one in first))
-        length = len(draft.window.prompt_ids) + len(own) + extent.branch_tokens
-        if kept_tokens < 0 or length >= self._opening.limit_tokens:
+        base = whole.without(branch.dropped_tokens).extend(one.token for one in first)
+        if base.num_tokens + extent.branch_tokens >= self._opening.limit_tokens:
             raise ExhaustedError("no room for a branch in the drafter's context")
-        self._bring_to(draft, own)
+        self._bring_to(base)
         self._branch, self._extent = branch, extent
-        self._ids = [one.token for one in first]
-        items = self._vocabulary.items(self._ids)
+        self._drawn_ids = []
+        items = self._vocabulary.items([one.token for one in first])
         self._tokens = [DraftToken(item, confidence=one.confidence) for item, one in zip(items, first, strict=True)]
         self._draw()
 
@@ -96,7 +97,7 @@ class BranchSequence:
     def stepped(self, settled: tuple[int, ...], judgement: Judgement, step: StepReport) -> None:
         """Take what was drawn, and draw on if there is more to say."""
         self._opening.meters.step(step)
-        self._ids += settled
+        self._drawn_ids += settled
         self._tokens += draft_tokens(self._vocabulary, settled, judgement)
         if settled and not self._pauses and len(self._tokens) < self._extent.branch_tokens:
             self._draw()
@@ -120,26 +121,27 @@ class BranchSequence:
 
     def _finish(self) -> None:
         assert self._branch is not None, "one has begun"
+        assert self._base is not None, "it began somewhere"
         branch, self._branch = self._branch, None
         if self._seq is not None:
             self._count_rows(self._seq)
-        drawn = DrawnBranch(branch.start, tuple(self._ids), tuple(self._tokens), self._pauses)
-        self._owner.done(self, drawn)
+        end = self._base.extend(self._drawn_ids)
+        tokens = tuple(self._tokens)
+        self._owner.done(self, DrawnBranch(branch.start, tokens, end, self._pauses) if tokens else None)
 
-    def _bring_to(self, draft: BlockBase, own: tuple[int, ...]) -> None:
-        """Have ``own`` as generated tokens; what of them is there stays."""
-        engine = self._opening.engine
-        if self._seq is None or self._base is None or not draft.shares_beginning(self._base):
+    def _bring_to(self, base: BlockBase) -> None:
+        """Have the tokens of ``base``; what of them is there stays."""
+        engine, own = self._opening.engine, base.rewindable
+        if self._seq is None or self._base is None or not base.shares_beginning(self._base):
             self.close()
-            first = draft.window.first_generated
-            self._seq = self._opening.open(draft.window, (*draft.generated_ids[:first], *own), self)
+            self._seq = self._opening.open(base.window, base.generated_ids, self)
             self._counted_rows = 0
         else:
             # The last token's row tells what comes next, so it is always computed.
             common = max(0, min(common_length(self._seq.tokens[self._seq.prompt_length :], own), len(own) - 1))
             engine.rewind(self._seq, self._seq.prompt_length + common)
             engine.extend(self._seq, own[common:])
-        self._base = draft
+        self._base = base
 
     def _count_rows(self, seq: Sequence) -> None:
         self._opening.meters.draft_rows(seq.computed_rows - self._counted_rows)

@@ -29,12 +29,12 @@ from draftmesh.core.evidence import Evidence, ProposalEvidence, PsiEvidence
 from draftmesh.core.sampling import Method
 from draftmesh.core.sequences import common_length
 from draftmesh.core.text import TERMINAL_ROLES, Item, TextPrefix, items_length
-from draftmesh.drafter.branching import Branch, likeliest_branches
+from draftmesh.drafter.branching import Trunk
 from draftmesh.drafter.draft_token import Divergence, DraftPosition, DraftToken
 from draftmesh.drafter.keep import Keep, keep_of
 from draftmesh.drafter.symbols import to_items, to_symbols
 
-_LEAST_BRANCH_TOKENS = 2
+_LEAST_BRANCH_TOKENS = 2  # a single one would say nothing that follows
 
 
 class Chain:
@@ -128,19 +128,12 @@ class Chain:
         return self._extent
 
     @property
-    def anchor_bytes(self) -> int:
-        """Bytes of text before the oldest drawn token in hand."""
-        return self._committed.length - items_length(to_items(self._lead))
-
-    def branches(self) -> tuple[Branch, ...]:
-        """Those that are likeliest to be wanted, as many as may be; a single token would say nothing that follows."""
-        if self._extent.branch_tokens < _LEAST_BRANCH_TOKENS:
-            return ()
+    def trunk(self) -> Trunk:
+        """The draft, for branches to part from."""
         known = len(self._lead)
         first = self._tokens[0][known:] if known and self._tokens else ()
-        start = self._committed.extend(to_items(first))
         goes_on = self._is_unsure and not self.ended
-        return likeliest_branches(start, self._beyond, self._extent.branches, goes_on=goes_on)
+        return Trunk(self._committed.extend(to_items(first)), tuple(self._beyond), goes_on)
 
     def draw(self, token: DraftToken) -> None:
         """Append one drawn token.
@@ -184,10 +177,11 @@ class Chain:
         """Blocks of ``slrs`` are as long as its first message says."""
         if self._keep is not Keep.NOTHING:
             tokens = min(extent.ahead_tokens or self._max_ahead_tokens, self._max_ahead_tokens)
+            says_more = extent.branch_tokens >= _LEAST_BRANCH_TOKENS
             self._extent = replace(
                 extent,
                 ahead_tokens=tokens,
-                branches=min(extent.branches, MAX_BRANCHES),
+                branches=min(extent.branches, MAX_BRANCHES) if says_more else 0,
                 branch_tokens=min(extent.branch_tokens, MAX_BRANCH_TOKENS),
             )
 

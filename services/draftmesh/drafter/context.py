@@ -7,13 +7,13 @@ longer than the drafter's, the oldest tokens are left out instead of refusing th
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from draftmesh.core.errors import PromptEmptyError
 from draftmesh.core.protocols import TokenTable
 from draftmesh.core.sampling import NoiseKey, SamplingParams
 from draftmesh.core.text import Item, Role
 from draftmesh.decoding.history import History
+from draftmesh.drafter.window import ContextWindow
 from draftmesh.tokenization.tokenizer import Tokenizer
 
 _REWINDABLE_TOKENS = 64  # generated tokens that stay rewindable when older ones are left out
@@ -59,17 +59,6 @@ def _continue(tokenizer: Tokenizer, item: Item) -> list[int]:
 
 def _begin(choices: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
     return next((ids[:1] for ids in choices if ids), ())
-
-
-@dataclass(frozen=True, slots=True)
-class ContextWindow:
-    """The part of prompt and generated tokens that a sequence holds."""
-
-    prompt_ids: tuple[int, ...]
-    """The fixed part, from the first token that is kept; may end with generated tokens."""
-
-    first_generated: int
-    """Index of the first generated token that is not in ``prompt_ids``: what comes before it cannot be rewound."""
 
 
 def fit(prompt_ids: Sequence[int], generated_ids: Sequence[int], limit_tokens: int, room_tokens: int) -> ContextWindow:

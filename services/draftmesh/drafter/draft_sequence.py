@@ -8,7 +8,7 @@ from draftmesh.core.text import Item
 from draftmesh.drafter.context import fit
 from draftmesh.drafter.opening import Opening
 from draftmesh.drafter.path import Edit, TokenPath
-from draftmesh.drafter.path_sequence import BlockBase
+from draftmesh.drafter.window import BlockBase
 from draftmesh.engine.sequence import SequenceListener
 
 

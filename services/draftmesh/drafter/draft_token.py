@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from draftmesh.core.evidence import SparseDistribution
-from draftmesh.core.text import Item, TextPrefix
+from draftmesh.core.text import TERMINAL_ROLES, Item, TextPrefix
+from draftmesh.drafter.window import BlockBase
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,7 @@ class RunnerUp:
     token: int
     """The drafter's id."""
 
-    confidence: float
+    confidence: float = field(compare=False)
     """The drafter's own probability of it."""
 
 
@@ -49,19 +50,29 @@ class DrawnBranch:
     start: TextPrefix
     """The generated text before it."""
 
-    ids: tuple[int, ...]
-    """The drafter's tokens."""
-
     tokens: tuple[DraftToken, ...]
-    """What they say."""
+    """What it says; not empty."""
+
+    end: BlockBase
+    """The drafter's tokens of the text up to its end; its own are the last ones."""
 
     pauses: bool = False
-    """Whether a draft that says this would not go on, either, before the next commit."""
+    """Whether drafting would pause after it."""
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The drafter's tokens."""
+        return self.end.generated_ids[-len(self.tokens) :]
 
     @property
     def items(self) -> tuple[Item, ...]:
         """Their text."""
         return tuple(token.item for token in self.tokens)
+
+    @property
+    def ends(self) -> bool:
+        """Whether nothing follows it: it ends the generation."""
+        return self.tokens[-1].item in TERMINAL_ROLES
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,13 @@ Text is taken over token by token of the target, and nothing is redrawn: a heale
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from draftmesh.core.draft import DraftExtent, Evaluate
 from draftmesh.core.errors import DraftmeshError
 from draftmesh.core.protocols import TokenTable
 from draftmesh.core.sampling import Method
 from draftmesh.decoding.noise_key import NoisePosition
 from draftmesh.decoding.proposal import Choices, Proposal, ProposalShape
-from draftmesh.drafter.branching import Branch
+from draftmesh.drafter.branching import BranchTree
 from draftmesh.drafter.draft_sequence import DraftSequence
 from draftmesh.drafter.draft_token import Divergence, DraftToken
 from draftmesh.drafter.judge import Propose, confidences, proposal_of
@@ -54,7 +52,7 @@ class IdProposer:
         if count and self._sequence.idle:
             self._sequence.submit((), Propose(self._shape, self._position()))
 
-    def branch(self, branches: Sequence[Branch], extent: DraftExtent) -> None:
+    def branch(self, tree: BranchTree, extent: DraftExtent) -> None:
         """Draw none: what is proposed is judged by the law that it was drawn from."""
 
     def rebase(self, divergence: Divergence) -> bytes:

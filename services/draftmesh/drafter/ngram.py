@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from draftmesh.core.draft import DraftExtent, Evaluate
 from draftmesh.core.text import Item
-from draftmesh.drafter.branching import Branch
+from draftmesh.drafter.branching import BranchTree
 from draftmesh.drafter.draft_token import Divergence, DraftToken
 from draftmesh.drafter.lookup import LookupConfig, SuffixIndex
 from draftmesh.drafter.proposer import Sink, no_psi
@@ -49,7 +49,7 @@ class NgramProposer:
             tokens.append(DraftToken(self._copy(self._source)))
         self._sink.drawn(tokens, exhausted=self._source is None)
 
-    def branch(self, branches: Sequence[Branch], extent: DraftExtent) -> None:
+    def branch(self, tree: BranchTree, extent: DraftExtent) -> None:
         """Draw none: it has no second choice."""
 
     def rebase(self, divergence: Divergence) -> bytes:

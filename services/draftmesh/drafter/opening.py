@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from draftmesh.core.draft import DraftOpen
 from draftmesh.core.sampling import Method
-from draftmesh.drafter.context import ContextWindow, WindowHistory, encode_context
+from draftmesh.drafter.context import WindowHistory, encode_context
+from draftmesh.drafter.window import ContextWindow
 from draftmesh.engine.engine import Engine
 from draftmesh.engine.sequence import Sequence, SequenceListener
 from draftmesh.engine.stats import StepReport

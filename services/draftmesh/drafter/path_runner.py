@@ -10,8 +10,9 @@ from draftmesh.core.errors import DraftmeshError, ExhaustedError
 from draftmesh.decoding.proposal import Proposal
 from draftmesh.drafter.judge import Propose, proposal_of
 from draftmesh.drafter.opening import Opening
-from draftmesh.drafter.path_sequence import BlockBase, Path, PathSequence
+from draftmesh.drafter.path_sequence import Path, PathSequence
 from draftmesh.drafter.sequence_budget import SequenceBudget
+from draftmesh.drafter.window import BlockBase
 from draftmesh.engine.judging import Judgement
 from draftmesh.engine.stats import StepReport
 

@@ -3,41 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from draftmesh.core.errors import DraftmeshError, ExhaustedError
 from draftmesh.core.sequences import common_length
-from draftmesh.drafter.context import ContextWindow
 from draftmesh.drafter.judge import Propose
 from draftmesh.drafter.opening import Opening
+from draftmesh.drafter.window import BlockBase
 from draftmesh.engine.judging import Judgement
 from draftmesh.engine.stats import StepReport
 
 Path = tuple[int, ...]
 """Drafter tokens from the start of the block."""
-
-
-@dataclass(frozen=True, slots=True)
-class BlockBase:
-    """What a block or a branch is drawn after: the drafter's tokens before it, and the window that is looked at."""
-
-    window: ContextWindow
-    generated_ids: tuple[int, ...]
-
-    @property
-    def rewindable(self) -> tuple[int, ...]:
-        """Generated tokens in the window that can be taken back."""
-        return self.generated_ids[self.window.first_generated :]
-
-    @property
-    def num_tokens(self) -> int:
-        """Tokens in the window."""
-        return len(self.window.prompt_ids) + len(self.rewindable)
-
-    def shares_beginning(self, other: BlockBase) -> bool:
-        """Whether a sequence at one base can be brought to the other."""
-        first = self.window.first_generated
-        return self.window == other.window and self.generated_ids[:first] == other.generated_ids[:first]
 
 
 Deliver = Callable[["PathSequence", Path, Judgement, StepReport], None]

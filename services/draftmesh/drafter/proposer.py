@@ -7,7 +7,7 @@ from typing import Protocol
 
 from draftmesh.core.draft import DraftExtent, Evaluate, Evaluated
 from draftmesh.core.errors import DraftmeshError, UnsupportedMethodError
-from draftmesh.drafter.branching import Branch
+from draftmesh.drafter.branching import BranchTree
 from draftmesh.drafter.draft_token import Divergence, DraftPosition, DraftToken, DrawnBranch
 
 
@@ -52,12 +52,14 @@ class Proposer(Protocol):
         Takes the place of what is outstanding of an earlier call.
         """
 
-    def branch(self, branches: Sequence[Branch], extent: DraftExtent) -> None:
-        """Draw what follows these beginnings, and bring it to the sink unless a divergence comes first.
+    def branch(self, tree: BranchTree, extent: DraftExtent) -> None:
+        """Draw branches that ``tree`` has waiting, and bring them to the sink; a proposer may leave them alone.
+
+        Those that are not in it any more are given up. A divergence ends all, unless the target has taken one of them:
+        then what goes on is said next, by another call.
 
         Args:
-            branches: All that are wanted now, the most urgent first, those drawn already among them; what else has
-                been waiting is forgotten. A proposer may leave them alone.
+            tree: Stands on the draft as it is now; branches of what is brought to the sink are added to it there.
             extent: How many tokens each has at most, and how sure they have to be.
         """
 

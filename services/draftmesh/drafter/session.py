@@ -13,7 +13,7 @@ from draftmesh.core.draft import Block, Commit, Evaluate, Evaluated
 from draftmesh.core.errors import DraftmeshError
 from draftmesh.core.protocols import Clock
 from draftmesh.core.text import Item
-from draftmesh.drafter.branching import branch_taken
+from draftmesh.drafter.branching import BranchTree
 from draftmesh.drafter.chain import Chain
 from draftmesh.drafter.draft_token import Divergence, DraftPosition, DraftToken, DrawnBranch
 from draftmesh.drafter.proposer import Proposer
@@ -59,7 +59,7 @@ class DraftSession:
         self._clock = clock
         self._interval_s = pacing.interval_ms / 1000
         self._proposer: Proposer | None = None
-        self._drawn: list[DrawnBranch] = []  # branches that may still be taken
+        self._tree = BranchTree()
         self._last_block_at = clock.monotonic()
         self._closed = False
 
@@ -140,8 +140,7 @@ class DraftSession:
 
     def branched(self, branch: DrawnBranch) -> None:
         """Send a branch, and keep it for the case that the target takes it."""
-        if not self._closed:
-            self._drawn.append(branch)
+        if not self._closed and self._tree.add(branch):
             start, items = branch.start, branch.items
             self._outlet.put(Block(self._chain.commit_seq, start, items, branch.pauses, is_branch=True))
 
@@ -159,16 +158,16 @@ class DraftSession:
 
     def _rewind(self, proposer: Proposer, divergence: Divergence) -> None:
         self.wasted_bytes += divergence.wasted_bytes
-        branch = branch_taken(self._drawn, divergence.items, self._chain.committed)
-        self._drawn.clear()
+        branch = self._tree.taken(divergence.items, self._chain.committed)
         pending = proposer.rebase(replace(divergence, branch=branch))
         if branch is None:
+            self._tree.clear()
             self._chain.back_up(pending)
         else:
             self._adopt(branch, divergence.items)
 
     def _adopt(self, branch: DrawnBranch, settled: tuple[Item, ...]) -> None:
-        """Go on with a branch that the target has taken: confirm it, and begin its own branches at once."""
+        """Go on with a branch that the target has taken, and with its branches: confirm it at once."""
         self._chain.adopt(settled, branch.tokens)
         if self._chain.room:
             self._send(paused=False)
@@ -186,11 +185,11 @@ class DraftSession:
             self._branch()
 
     def _branch(self) -> None:
-        """Have the draft's branches drawn; forget those that it has passed."""
+        """Have branches of the draft drawn; forget those that do not hang on it."""
         assert self._proposer is not None
-        anchor_bytes = self._chain.anchor_bytes
-        self._drawn = [branch for branch in self._drawn if branch.start.length >= anchor_bytes]
-        self._proposer.branch(self._chain.branches(), self._chain.extent)
+        extent = self._chain.extent
+        self._tree.stand_on(self._chain.trunk, extent.branches)
+        self._proposer.branch(self._tree, extent)
 
     def _is_due(self) -> bool:
         if not self._chain.unsent_tokens:

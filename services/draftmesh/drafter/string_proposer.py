@@ -24,7 +24,7 @@ from draftmesh.decoding.noise_key import NoisePosition
 from draftmesh.decoding.proposal import Choices, ProposalShape
 from draftmesh.decoding.psi import TreeBounds
 from draftmesh.decoding.streams import block_key
-from draftmesh.drafter.branching import Branch
+from draftmesh.drafter.branching import BranchTree
 from draftmesh.drafter.canonical import CanonicalPairs
 from draftmesh.drafter.context import fit_steadily
 from draftmesh.drafter.draft_token import Divergence, DraftToken
@@ -32,10 +32,11 @@ from draftmesh.drafter.judge import Propose
 from draftmesh.drafter.noise_positions import string_position
 from draftmesh.drafter.opening import Opening
 from draftmesh.drafter.path_runner import PathRunner
-from draftmesh.drafter.path_sequence import BlockBase, Path
+from draftmesh.drafter.path_sequence import Path
 from draftmesh.drafter.proposer import Sink
 from draftmesh.drafter.psi_book import PsiBook
 from draftmesh.drafter.sequence_budget import SequenceBudget
+from draftmesh.drafter.window import BlockBase
 from draftmesh.tokenization.vocabulary import Vocabulary
 
 _ROOM_SHARE = 4
@@ -97,7 +98,7 @@ class StringProposer:
             self._key = block_key(self._request.noise_key, position.offset, position.tokens)
             self._go_on()
 
-    def branch(self, branches: Sequence[Branch], extent: DraftExtent) -> None:
+    def branch(self, tree: BranchTree, extent: DraftExtent) -> None:
         """Draw none: blocks are never continued."""
 
     def rebase(self, divergence: Divergence) -> bytes:

@@ -6,13 +6,11 @@ with the target's draw as often as two distributions allow without communication
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from draftmesh.core.draft import DraftExtent, Evaluate
 from draftmesh.core.errors import DraftmeshError
 from draftmesh.core.text import Role
 from draftmesh.drafter.branch_drawer import BranchDrawer
-from draftmesh.drafter.branching import Branch
+from draftmesh.drafter.branching import BranchTree
 from draftmesh.drafter.draft_sequence import DraftSequence
 from draftmesh.drafter.draft_token import Divergence
 from draftmesh.drafter.drawn_text import draft_tokens, spoken
@@ -58,17 +56,17 @@ class TextProposer:
         if count and self._sequence.idle:
             self._sequence.submit(self._redrawn, DrawText(len(self._redrawn), self._sink.runners_up))
 
-    def branch(self, branches: Sequence[Branch], extent: DraftExtent) -> None:
-        """Draw them in the steps that follow, all together."""
-        self._branches.draw(self._sequence.base, branches, extent)
+    def branch(self, tree: BranchTree, extent: DraftExtent) -> None:
+        """Draw them in the steps that follow, several together."""
+        self._branches.draw(self._sequence.base, tree, extent)
 
     def rebase(self, divergence: Divergence) -> bytes:
         """Rewind to the last token that stays, and take the branch, or the committed text in natural segmentation."""
         self._redrawn = ()
-        self._branches.stop()
         if divergence.branch is not None:
             self._sequence.take(divergence.dropped_tokens, divergence.branch.ids)
             return b""
+        self._branches.stop()
         edit = self._sequence.replace_end(divergence.dropped_tokens, divergence.items)
         pending = b"" if isinstance(divergence.items[-1], Role) else self._take_redrawn()
         self._sequence.follow(edit.keep_tokens, len(self._redrawn))

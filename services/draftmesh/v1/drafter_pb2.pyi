@@ -280,8 +280,9 @@ class Commit(_message.Message):
     """
     max_branches: _builtins.int
     """Branches at most, while this commit is the newest: what may follow where the target does not say what the draft
-    says. They are drawn when the draft itself is drawn, where the drafter finds that likeliest, so that a draft that
-    is rejected there is followed by another one at once. For METHOD_EXACT; a drafter may draw none.
+    says, or what a branch of it says. They are drawn when the draft itself is drawn, where the drafter finds that
+    likeliest, so that a draft that is rejected there is followed by another one at once. For METHOD_EXACT; a drafter
+    may draw none.
     """
     branch_tokens: _builtins.int
     """Draft tokens of a branch at most, the one that parts from the draft included."""

@@ -8,6 +8,7 @@ from zlib import crc32
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 from torch import Tensor
 
 from draftmesh.coordinator.drafting.buffer import DraftBuffer
@@ -109,30 +110,38 @@ class Link:
     st.data(),
     st.booleans(),
     st.booleans(),
-    st.builds(DraftExtent, st.integers(1, AHEAD), st.just(0.0), st.integers(0, 4), st.integers(2, 5)),
-    st.integers(0, 3),
+    st.builds(
+        DraftExtent,
+        st.integers(1, AHEAD),
+        st.sampled_from([0.0, 0.3]),
+        st.integers(0, 12),
+        st.integers(2, 5),
+    ),
+    st.integers(0, 6),
 )
 @settings(max_examples=300, deadline=None)
 def test_both_sides_know_the_same_draft_in_the_end(
     data: st.DataObject, healing: bool, forgets: bool, extent: DraftExtent, extra_sequences: int
 ) -> None:
     """Whatever the target says, also what a branch says, and however late everybody hears of it."""
-    link = Link(extent, extra_sequences, healing=healing, forgets=forgets)
-    for _ in range(data.draw(st.integers(1, 25))):
-        match data.draw(st.sampled_from(["settle", "step", "step", "step", "tell", "hear", "hear"])):
-            case "settle":
-                known = [link.session.ahead, link.buffer.draft, *(block.items for block in link.branches[-6:])]
-                symbols = to_symbols(data.draw(st.sampled_from(known)))
-                said = to_items(symbols[: data.draw(st.integers(0, len(symbols)))])
-                own = data.draw(st.sampled_from([b"", b" fox", b" f", b"o", b" t"]))
-                link.settle((*said, own) if own else said)
-            case "step":
-                link.step()
-            case "tell":
-                link.tell()
-            case _:
-                link.hear()
-    link.settle_down()
+    with capture_logs() as logs:
+        link = Link(extent, extra_sequences, healing=healing, forgets=forgets)
+        for _ in range(data.draw(st.integers(1, 25))):
+            match data.draw(st.sampled_from(["settle", "step", "step", "step", "tell", "hear", "hear"])):
+                case "settle":
+                    known = [link.session.ahead, link.buffer.draft, *(block.items for block in link.branches[-6:])]
+                    symbols = to_symbols(data.draw(st.sampled_from(known)))
+                    said = to_items(symbols[: data.draw(st.integers(0, len(symbols)))])
+                    own = data.draw(st.sampled_from([b"", b" fox", b" f", b"o", b" t"]))
+                    link.settle((*said, own) if own else said)
+                case "step":
+                    link.step()
+                case "tell":
+                    link.tell()
+                case _:
+                    link.hear()
+        link.settle_down()
+    assert logs == []  # nor has a branch failed
     assert link.outlet.errors == []
     ahead, draft = to_symbols(link.session.ahead), to_symbols(link.buffer.draft)
     assert draft[: len(ahead)] == ahead

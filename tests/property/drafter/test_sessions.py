@@ -83,9 +83,13 @@ def test_model_draws_from_the_committed_text(data: st.DataObject, healing: bool,
 def test_branches_leave_the_books_in_order(data: st.DataObject, healing: bool, context_tokens: int) -> None:
     """Whatever is committed, what a branch says among it: the draft follows it, and in the end nothing is held."""
     engine, _ = rule_engine(WatchedModel(), VOCABULARY, context_tokens=context_tokens)
-    outlet, committed, budget = KeepingOutlet(), TextPrefix(), SequenceBudget(data.draw(st.integers(0, 3)))
+    outlet, committed, budget = KeepingOutlet(), TextPrefix(), SequenceBudget(data.draw(st.integers(0, 6)))
     extents = st.builds(
-        DraftExtent, st.integers(1, AHEAD), st.sampled_from([0.0, 0.9]), st.integers(0, 4), st.integers(0, 4)
+        DraftExtent,
+        st.integers(1, AHEAD),
+        st.sampled_from([0.0, 0.9]),
+        st.integers(0, 12),
+        st.integers(0, 4),
     )
     session = DraftSession(Chain((), AHEAD, first_extent=data.draw(extents)), outlet, HandClock(), Pacing())
     opening = Opening.of(engine, TOKENIZER, draft_open(CONTEXT.encode()), Meters(lambda _: None))

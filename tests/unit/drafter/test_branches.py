@@ -11,9 +11,10 @@ from torch import Tensor
 from draftmesh.core.draft import Block, Commit, DraftExtent
 from draftmesh.core.errors import InternalError
 from draftmesh.core.sampling import SamplingParams
-from draftmesh.core.text import Item, Role, TextPrefix
-from draftmesh.drafter.branching import likeliest_branches
-from draftmesh.drafter.draft_token import DraftToken, RunnerUp
+from draftmesh.core.text import Item, Role, TextPrefix, items_length
+from draftmesh.drafter.branching import Branch, BranchTree, Trunk
+from draftmesh.drafter.draft_token import DraftToken, DrawnBranch, RunnerUp
+from draftmesh.drafter.window import BlockBase, ContextWindow
 from tests.helpers.fakes_drafter import DraftStage, draft_open, draft_stage
 from tests.helpers.tokenizers import small_tokenizer
 
@@ -236,11 +237,91 @@ def _is_natural(item: Item) -> bool:
     return isinstance(item, bytes) and len(TOKENIZER.encode_bytes(item)) == 1
 
 
+START = TextPrefix().extend((b"so ",))
+SURE = DraftToken(b"far", confidence=0.9, runners_up=(RunnerUp(7, 0.05), RunnerUp(8, 0.01)))
+UNSURE = DraftToken(b" away", confidence=0.5, runners_up=(RunnerUp(9, 0.4),))
+
+
+def begun(tree: BranchTree) -> list[Branch]:
+    """All that may begin now."""
+    return list(iter(tree.begin_next, None))
+
+
+def drawn(start: TextPrefix, *tokens: DraftToken) -> DrawnBranch:
+    """A branch; its tokens' ids are of no account."""
+    return DrawnBranch(start, tokens, BlockBase(ContextWindow((), 0), tuple(range(len(tokens)))))
+
+
 def test_a_branch_is_as_likely_as_the_draft_is_to_be_left_there() -> None:
     """The second token's runner-up is the likelier one where the first token is almost sure."""
-    start = TextPrefix().extend((b"so ",))
-    sure = DraftToken(b"far", confidence=0.9, runners_up=(RunnerUp(7, 0.05), RunnerUp(8, 0.01)))
-    unsure = DraftToken(b" away", confidence=0.5, runners_up=(RunnerUp(9, 0.4),))
-    found = likeliest_branches(start, (sure, unsure), 2)
-    assert [(branch.first.token, branch.dropped_tokens) for branch in found] == [(9, 1), (7, 2)]
-    assert [branch.start for branch in found] == [start.extend((b"far",)), start]
+    tree = BranchTree()
+    tree.stand_on(Trunk(START, (SURE, UNSURE)), 2)
+    found = begun(tree)
+    assert [(branch.first.token, branch.dropped_tokens) for branch in found if branch.first] == [(9, 1), (7, 2)]
+    assert [branch.start for branch in found] == [START.extend((b"far",)), START]
+
+
+def test_a_branch_of_a_branch_waits_with_the_others() -> None:
+    """It is as likely as that its branch is taken, and then is left there."""
+    tree = BranchTree()
+    tree.stand_on(Trunk(START, (SURE, UNSURE)), 4)
+    first = tree.begin_next()
+    assert first is not None
+    hardly = DraftToken(b"!", confidence=0.6, runners_up=(RunnerUp(1, 0.2),))
+    branch = drawn(first.start, DraftToken(b" off", confidence=0.4), hardly)
+    assert tree.add(branch)
+    found = begun(tree)
+    assert [one.start for one in found] == [
+        branch.start.extend((b" off", b"!")),
+        branch.start.extend((b" off",)),
+        START,
+    ]
+    assert [one.parent for one in found] == [branch, branch, None]
+
+
+def test_what_hangs_on_a_branch_stays_when_the_target_takes_it() -> None:
+    """The others go, also one that is drawn later; nothing begins twice."""
+    tree = BranchTree()
+    tree.stand_on(Trunk(START, (SURE, UNSURE)), 9)
+    other, first = tree.begin_next(), tree.begin_next()
+    assert other is not None
+    assert first is not None
+    branch = drawn(first.start, DraftToken(b"near", confidence=0.05), UNSURE)
+    tree.add(branch)
+    of_branch = [one for one in begun(tree) if one.parent is branch]
+    assert tree.taken((b"near",), START.extend((b"near",))) is branch
+    tree.stand_on(Trunk(START.extend((b"near",)), (UNSURE,)), 9)
+    assert [tree.holds(one) for one in (*of_branch, other, first)] == [True, True, False, False]
+    assert not tree.add(drawn(other.start, UNSURE))
+    assert begun(tree) == []
+
+
+def test_as_many_may_hang_there_as_are_wanted() -> None:
+    """Those that the draft has passed make room."""
+    tree = BranchTree()
+    tree.stand_on(Trunk(START, (SURE, UNSURE)), 1)
+    assert len(begun(tree)) == 1
+    tree.stand_on(Trunk(START.extend((b"far", b" away")), (SURE,)), 2)
+    assert len(begun(tree)) == 2
+
+
+def test_branches_are_drawn_of_branches() -> None:
+    """Each goes on as the drafter would, and what hangs on a taken one is not drawn again."""
+    extent = DraftExtent(3, 0.0, branches=12, branch_tokens=3)
+    stage = staged(extent, law=noisy)
+    draft = [item for block in stage.outlet.blocks if not block.is_branch for item in block.items]
+    on_draft = {TextPrefix().extend(draft[:count]) for count in range(len(draft) + 1)}
+    sent = branches_of(stage)
+    assert len(sent) == 12
+    nested = [block for block in sent if block.start not in on_draft]
+    parent = next(one for one in sent if nested[0].start in {one.start.extend(one.items[:n]) for n in range(1, 4)})
+    before = draft[: next(n for n in range(4) if TextPrefix().extend(draft[:n]) == parent.start)]
+    stage.session.commit(Commit(1, 0, (*before, parent.items[0]), extent))
+    stage.run()
+    count = next(n for n in range(1, 4) if parent.start.extend(parent.items[:n]) == nested[0].start)
+    settled = (*parent.items[1:count], nested[0].items[0])
+    known = len(stage.outlet.blocks)
+    stage.session.commit(Commit(2, items_length((*before, parent.items[0])), settled, extent))
+    assert stage.outlet.blocks[known].items == nested[0].items[1:]
+    beginnings = [(block.start, block.items[0]) for block in branches_of(stage)]
+    assert len(beginnings) == len(set(beginnings))

@@ -17,7 +17,7 @@ def without_overlap(config: CoordinatorConfig) -> CoordinatorConfig:
     generation = config.generation
     feed = replace(generation.feed, max_ahead_tokens=config.draft_tokens)
     # Nothing is wanted beyond the draft that is waited for.
-    length = replace(generation.draft_length, least_use=1.0, branches=0)
+    length = replace(generation.draft_length, least_use=1.0, branches=0, late_branches=0)
     pace = replace(generation.pace, takes_free_steps=False)
     alone = replace(generation, rounds_ahead=0, pace=pace, feed=feed, draft_length=length)
     return replace(config, generation=alone)

@@ -81,6 +81,10 @@ class Expectations:
         """See :attr:`DraftPlan.sufficient_ahead`."""
         return least_sufficient(usual, self.acceptance, self.waiting.step, self.draft_wait_ms + self.link_ms)
 
+    def comes_late(self, usual: int) -> bool:
+        """Whether what the drafter begins when it hears of a verdict is there after the next one."""
+        return self.waiting.draft_ms(usual) + self.link_ms > self.waiting.step.ms(1 + usual)
+
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
@@ -95,10 +99,15 @@ class Ahead:
     branches: int = 0
     """Branches of the draft for a session that is alone with its target; in company drafters have enough to do."""
 
-    def extent(self, ahead_tokens: int, usual: int, sessions: int, least_confidence: float = 0.0) -> DraftExtent:
+    late_branches: int = 0
+    """As many, and branches of those, where what the drafter begins at a verdict comes late."""
+
+    def extent(self, ahead_tokens: int, usual: int, now: Expectations, least_confidence: float = 0.0) -> DraftExtent:
         """What the drafter is told: so many tokens, and branches of what follows drafts of ``usual`` target tokens."""
-        branches = self.branches if self.least_use is not None and sessions == 1 else 0
-        branch_tokens = min(MAX_BRANCH_TOKENS, 1 + math.ceil(self.drafter_tokens * usual)) if branches else 0
+        branches = self.late_branches if now.comes_late(usual) else self.branches
+        if self.least_use is None or now.waiting.sessions > 1 or not branches:
+            return DraftExtent(ahead_tokens, least_confidence)
+        branch_tokens = min(MAX_BRANCH_TOKENS, 1 + math.ceil(self.drafter_tokens * usual))
         return DraftExtent(ahead_tokens, least_confidence, branches, branch_tokens)
 
     def tokens(self, wanted: int, acceptance: float, sessions: int) -> int:
@@ -117,7 +126,7 @@ def planned_by_acceptance(most: int, now: Expectations, ahead: Ahead) -> DraftPl
         max(wanted, best_draft_length(most, now.acceptance, now.at_once)),
         now.sufficient(wanted),
         now.sufficient_ahead(wanted),
-        ahead.extent(ahead.tokens(wanted, now.acceptance, now.waiting.sessions), wanted, now.waiting.sessions),
+        ahead.extent(ahead.tokens(wanted, now.acceptance, now.waiting.sessions), wanted, now),
         now.runs_on(wanted),
     )
 
@@ -127,7 +136,7 @@ def planned_by_confidence(most: int, now: Expectations, ahead: Ahead) -> DraftPl
     usual = min(most, max(1, round(now.judged_tokens)))
     least = least_confidence(usual, most, now.acceptance, now.waiting)
     tokens = ahead.tokens(most, now.acceptance, now.waiting.sessions)
-    extent = ahead.extent(tokens, usual, now.waiting.sessions, least)
+    extent = ahead.extent(tokens, usual, now, least)
     enough = now.sufficient(usual), now.sufficient_ahead(usual)
     return DraftPlan(most, most, *enough, extent, now.runs_on(usual))
 
