@@ -118,11 +118,23 @@ SURE = replace(CHEAP, pauses_when_unsure=True)
 
 
 def test_a_drafter_that_knows_how_sure_it_is_pauses_by_itself() -> None:
-    """Its drafts may be as long as allowed, whatever is accepted in the mean."""
+    """Its drafts may be as long as rows are cheap, whatever is accepted in the mean."""
     length = length_after(2, circumstances=SURE)
-    assert (length.plan.wanted, length.plan.ready) == (16, 16)
+    assert 8 < length.plan.wanted == length.plan.ready < 16
+    free_rows = LoadReport(costs=(CostPoint(1, 70.0), CostPoint(17, 71.0)))
+    assert length_after(2, circumstances=replace(SURE, verifier=free_rows)).plan.wanted == 16
     assert 0.0 < length.plan.extent.least_confidence < 0.5
     assert length_after(2).plan.extent.least_confidence == 0.0
+
+
+def test_a_draft_ends_before_a_row_that_costs_much() -> None:
+    """However sure its drafter is; in company the others decide how many rows there are."""
+    costs = (*(CostPoint(rows, 70.0) for rows in range(1, 7)), CostPoint(7, 92.0), CostPoint(16, 137.0))
+    blocks = LoadReport(costs=costs)
+    alone = length_after(2, circumstances=replace(SURE, verifier=blocks))
+    assert (alone.plan.wanted, alone.plan.ready) == (5, 5)
+    company = length_after(2, circumstances=replace(SURE, verifier=replace(blocks, active_sessions=4)))
+    assert company.plan.ready == 16
 
 
 def test_a_draft_has_to_be_surer_where_rows_are_dear() -> None:

@@ -81,6 +81,16 @@ class Expectations:
         """See :attr:`DraftPlan.sufficient_ahead`."""
         return least_sufficient(usual, self.acceptance, self.waiting.step, self.draft_wait_ms + self.link_ms)
 
+    def longest(self, most: int) -> int:
+        """The length, up to ``most``, beyond which a draft that goes well does not pay either.
+
+        Products of matrices are computed in blocks of rows, so that one row more may cost a third of the step. In
+        company the others decide how many rows a step has.
+        """
+        if self.waiting.sessions > 1:
+            return most
+        return best_draft_length(most, max(self.acceptance, _GOES_WELL), self.at_once)
+
     def comes_late(self, usual: int) -> bool:
         """Whether what the drafter begins when it hears of a verdict is there after the next one."""
         return self.waiting.draft_ms(usual) + self.link_ms > self.waiting.step.ms(1 + usual)
@@ -133,6 +143,7 @@ def planned_by_acceptance(most: int, now: Expectations, ahead: Ahead) -> DraftPl
 
 def planned_by_confidence(most: int, now: Expectations, ahead: Ahead) -> DraftPlan:
     """Up to ``most`` target tokens, for as long as each is worth its costs."""
+    most = now.longest(most)
     usual = min(most, max(1, round(now.judged_tokens)))
     least = least_confidence(usual, most, now.acceptance, now.waiting)
     tokens = ahead.tokens(most, now.acceptance, now.waiting.sessions)
@@ -140,6 +151,9 @@ def planned_by_confidence(most: int, now: Expectations, ahead: Ahead) -> DraftPl
     enough = now.sufficient(usual), now.sufficient_ahead(usual)
     return DraftPlan(most, most, *enough, extent, now.runs_on(usual))
 
+
+_GOES_WELL = 0.85
+"""Acceptance of drafts that their drafter has not broken off after a few tokens."""
 
 _UNSTABLE_TOKENS = 2
 """Drafter tokens at a draft's end that may have to be held back until more text follows."""
