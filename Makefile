@@ -46,7 +46,7 @@ lint: $(INSTALLED)
 	$(BIN)/buf lint proto
 
 types: $(INSTALLED)
-	$(BIN)/mypy services/draftmesh tests/helpers
+	$(BIN)/mypy services/draftmesh tests
 
 imports: $(INSTALLED)
 	$(BIN)/lint-imports

@@ -280,7 +280,9 @@ async def test_blocks_of_strings(drafter: GrpcDrafter) -> None:
         answer = await stream.receive()
         await stream.send(Commit(1, 0, (b" ", b"fox")))
         (second,) = await until_paused(stream, 1)
-    assert answer == Evaluated(5, pytest.approx(tuple(accumulate(block.evidence.values, mul)), rel=1e-9))
+    assert isinstance(answer, Evaluated)
+    assert answer.evaluation_id == 5
+    assert answer.psi == pytest.approx(tuple(accumulate(block.evidence.values, mul)), rel=1e-9)
     moved = replace(request, committed=(b" fox",), committed_tokens=2)
     async with drafter.open(replace(moved, fence=Fence(1, 2))) as stream:
         (again,) = await until_paused(stream)

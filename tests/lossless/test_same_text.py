@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 import pytest_asyncio
 import torch
-from transformers import GenerationConfig
+from transformers import GenerationConfig, PreTrainedModel
 
 from draftmesh.client import GenerateOptions, Generation
 from draftmesh.core.sampling import SamplingParams
@@ -170,7 +170,7 @@ def _generate(lab: Lab, prompt_ids: list[int]) -> list[int]:
         repetition_penalty=1.0,  # a checkpoint's own default would fill it in
         eos_token_id=[token for role in TERMINAL_ROLES for token in lab.tokenizer.vocabulary.ids_of_role(role)],
     )
-    model: torch.nn.Module = lab.target.model
+    model: PreTrainedModel = lab.target.model
     out = model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=config)
     generated: list[int] = out[0, len(prompt_ids) :].tolist()
     return generated

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from draftmesh.cli.bench.peers import PeersOptions, SplitOptions
+from draftmesh.cli.bench.peers import PeersOptions
+from draftmesh.cli.options import SplitOptions
 from draftmesh.core.errors import ConfigError, DraftmeshError, InvalidRequestError
 
 

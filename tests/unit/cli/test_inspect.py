@@ -10,6 +10,7 @@ from draftmesh.cli import inspect as inspect_command
 from draftmesh.cli.inspect import InspectOptions, inspect
 from draftmesh.coordinator.config import CoordinatorConfig
 from draftmesh.coordinator.replicas import ReplicaSpec
+from draftmesh.inspection.psi_cost import PsiMeter
 from draftmesh.inspection.report import Inspection, without_serving
 from draftmesh.inspection.vocabularies import VocabularyReport
 from tests.unit.inspection.scripted_generator import silent_psi_meter
@@ -27,7 +28,7 @@ def test_drafts_are_as_long_as_in_serving_unless_whole_ones_are_asked_for(
         return without_serving(found)
 
     monkeypatch.setattr(inspect_command, "by_serving", by_serving)
-    monkeypatch.setattr(inspect_command.PsiMeter, "install", silent_psi_meter)
+    monkeypatch.setattr(PsiMeter, "install", silent_psi_meter)
     monkeypatch.setattr(inspect_command, "configure_logging", lambda **_: None)
     inspect("demo", "demo", options=InspectOptions(whole_drafts=whole_drafts))
     shards = [spec.config for spec in plans[0] if isinstance(spec.config, CoordinatorConfig)]

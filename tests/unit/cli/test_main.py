@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from draftmesh.cli.bench.pair import PairBenchOptions, ThreadOptions
+from draftmesh.cli.bench.pair import PairBenchOptions
 from draftmesh.cli.demo import DemoOptions
 from draftmesh.cli.inspect import InspectOptions
-from draftmesh.cli.options import LogOptions, ModelOptions, PairOptions, PoolOptions, RayOptions
+from draftmesh.cli.options import LogOptions, ModelOptions, PairOptions, PoolOptions, RayOptions, ThreadOptions
 from draftmesh.client import GenerateOptions
 from draftmesh.coordinator.config import CoordinatorConfig
 from draftmesh.drafter.config import DrafterConfig

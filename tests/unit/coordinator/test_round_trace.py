@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from draftmesh.coordinator import round_trace
 from draftmesh.coordinator.round_trace import RoundTrace
 from draftmesh.core.text import TokenPrefix
 from draftmesh.core.verify import RoundStatus, RoundTimings, Verdict, VerifyRound
@@ -26,7 +27,7 @@ class Scene:
         provider.add_span_processor(SimpleSpanProcessor(self._exporter))
         self.trace = RoundTrace(provider.get_tracer("test"))
         self.now_ms = 1000
-        patch.setattr(round_trace.time, "time_ns", lambda: self.now_ms * MS)
+        patch.setattr(time, "time_ns", lambda: self.now_ms * MS)
 
     def span(self, name: str) -> ReadableSpan:
         """The ended span of that name."""
@@ -79,6 +80,7 @@ def test_a_round_knows_what_the_verifier_said_of_its_time(scene: Scene) -> None:
     attributes = heard.attributes or {}
     measured = [attributes[f"draftmesh.{name}_ms"] for name in ("queue", "compute", "forward")]
     assert measured == [0.5, 9.0, 7.5]
-    parent = scene.span("settle").parent
+    parent, context = scene.span("settle").parent, heard.get_span_context()
     assert parent is not None
-    assert parent.span_id == heard.get_span_context().span_id
+    assert context is not None
+    assert parent.span_id == context.span_id

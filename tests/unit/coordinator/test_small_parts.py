@@ -160,7 +160,7 @@ def test_a_switch_can_be_waited_for_either_way() -> None:
     async def main() -> None:
         switch = Switch(is_on=True)
         await switch.on()
-        off = asyncio.create_task(switch.off())  # type: ignore[arg-type]
+        off = asyncio.create_task(switch.off())
         await asyncio.sleep(0)
         assert (switch.is_on, off.done()) == (True, False)
         switch.turn(on=False)

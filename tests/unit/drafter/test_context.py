@@ -9,7 +9,8 @@ import pytest
 from draftmesh.core.sampling import NoiseKey, SamplingParams
 from draftmesh.core.text import Item, Role
 from draftmesh.decoding.history import History
-from draftmesh.drafter.context import ContextWindow, WindowHistory, encode_context, fit, fit_steadily
+from draftmesh.drafter.context import WindowHistory, encode_context, fit, fit_steadily
+from draftmesh.drafter.window import ContextWindow
 from tests.helpers.tokenizers import small_tokenizer
 
 LLAMA = small_tokenizer("llama2")

@@ -116,8 +116,8 @@ def test_a_model_goes_on_working_while_it_is_fused() -> None:
     expected = whole_logits(model, ids)
     fused = FusedDecoder(model, expected_windows(model.config), CONTEXT_TOKENS)
     assert torch.equal(whole_logits(model, ids), expected)
-    attention = model.model.layers[0].self_attn
-    assert attention.q_proj.weight.data_ptr() == fused.layers[0].qkv.weight.data_ptr()
+    own = model.get_parameter("model.layers.0.self_attn.q_proj.weight")
+    assert own.data_ptr() == fused.get_parameter("layers.0.qkv.weight").data_ptr()
 
 
 def test_a_fused_product_is_the_products_side_by_side() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -24,10 +24,10 @@ class ScriptedGenerator:
     def __init__(self, accepted: Mapping[str, int], chosen: str = "exact") -> None:
         self._accepted = accepted
         self._chosen = chosen
-        self.asked: list[tuple[str, str, float, int | None]] = []
+        self.asked: list[tuple[str | bytes | Sequence[int], str, float, int | None]] = []
         """Prompt, method, temperature and seed of every request."""
 
-    async def generate(self, prompt: str, options: GenerateOptions) -> Generation:
+    async def generate(self, prompt: str | bytes | Sequence[int], options: GenerateOptions) -> Generation:
         """Ten tokens."""
         self.asked.append((prompt, options.method, options.temperature, options.seed))
         if options.method not in self._accepted:

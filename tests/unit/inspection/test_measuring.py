@@ -10,8 +10,9 @@ from draftmesh.client import PoolMember
 from draftmesh.core.endpoint import CostPoint, LoadReport
 from draftmesh.core.ledger import Ledger
 from draftmesh.inspection.measuring import methods_chosen, sum_up
-from draftmesh.inspection.psi_cost import PSI, PSI_ROWS, PsiCost, PsiCount, PsiMeter
+from draftmesh.inspection.psi_cost import PsiCost, PsiCount, PsiMeter
 from draftmesh.inspection.sizes import cost_ratio
+from draftmesh.telemetry.metrics import PSI, PSI_ROWS
 from tests.unit.inspection.builders import timed
 
 

@@ -18,8 +18,11 @@ TEXTS = ("def f(x):\n    return x\n",)
 
 def pair(target: PairSide | str, drafter: PairSide | str) -> VocabularyReport:
     """The tokenizers of a pair, small ones by name."""
-    sides = (PairSide(name, small_tokenizer(name)) if isinstance(name, str) else name for name in (target, drafter))
-    return inspect_vocabularies(*sides, TEXTS)
+    return inspect_vocabularies(_side(target), _side(drafter), TEXTS)
+
+
+def _side(name: PairSide | str) -> PairSide:
+    return PairSide(name, small_tokenizer(name)) if isinstance(name, str) else name
 
 
 PAIR = pair("gpt2", "llama2")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -98,9 +99,8 @@ def test_spans_come_back_from_their_file(tmp_path: Path) -> None:
 
 def test_a_level_has_percentiles_of_every_stage() -> None:
     """And of their sum, which is not the sum of the percentiles."""
-    rounds = [
-        RoundStages(*([0.0] * 4), wire, queue, *([0.0] * 4)) for wire, queue in ((1.0, 8.0), (2.0, 4.0), (3.0, 2.0))
-    ]
+    nothing = RoundStages(**dict.fromkeys((field.name for field in fields(RoundStages)), 0.0))
+    rounds = [replace(nothing, wire=wire, queue=queue) for wire, queue in ((1.0, 8.0), (2.0, 4.0), (3.0, 2.0))]
     level = level_of(4, rounds)
     assert (level.streams, level.rounds) == (4, 3)
     assert (level.stages_ms["wire"].p50, level.stages_ms["queue"].p50) == (2.0, 4.0)
