@@ -146,8 +146,10 @@ async def test_rejection_needs_a_drafter_of_the_same_vocabulary() -> None:
 
 async def test_auto_learns_from_what_it_has_tried() -> None:
     """Every way is tried; with a drafter that is never right and slows the target down, off is what remains."""
-    target = fake_verifier(judging_ms=1000.0)  # so much that no pause of a busy machine makes up for it
-    config = replace(CONFIG, method_choice=MethodChoiceConfig(trials=1))
+    target = fake_verifier(judging_ms=100.0)  # so much that no pause of a busy machine makes up for it
+    pace = replace(CONFIG.generation.pace, min_wait_ms=10_000.0)  # nor does a drafter that is found too late
+    generation = replace(CONFIG.generation, pace=pace)
+    config = replace(CONFIG, generation=generation, method_choice=MethodChoiceConfig(trials=1))
     async with coordinator_scene(fake_drafter(accuracy=0.0), target, config=config) as scene:
         methods = [(await scene.generate(method="auto", max_tokens=30)).method for _ in range(6)]
     assert methods == ["exact", *["off"] * 5]
