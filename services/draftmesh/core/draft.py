@@ -117,8 +117,8 @@ class Block:
 
     evidence: Evidence | None = None
     is_branch: bool = False
-    """A guess at what follows if the target parts from the draft at ``start``, or says all of it and that is its end;
-    not part of the draft."""
+    """A guess at what follows if the target parts from the draft, or from another branch, at ``start``, or says all of
+    it and that is its end; not part of the draft."""
 
     @property
     def end(self) -> TextPrefix:

@@ -1,6 +1,8 @@
-"""Draws the branches of one session's draft: sequences of the engine beside its own, all of them in one step."""
+"""Draws the branches of one session's draft: sequences of the engine beside its own, several of them in one step."""
 
 from __future__ import annotations
+
+from contextlib import suppress
 
 from draftmesh.core.draft import DraftExtent
 from draftmesh.core.errors import ExhaustedError
@@ -48,7 +50,6 @@ class BranchDrawer:
         for sequence in self._sequences:
             if sequence.branch is not None and not tree.holds(sequence.branch):
                 sequence.stop()
-        for sequence in list(self._sequences):
             self._go_on(sequence)
         self._open_more()
 
@@ -91,11 +92,8 @@ class BranchDrawer:
 
     def _go_on(self, sequence: BranchSequence) -> None:
         """Begin the next branch, unless one is being drawn."""
-        while sequence.branch is None and self._draft is not None:
-            branch = self._tree.begin_next()
-            if branch is None:
-                return
-            try:
+        branch = self._tree.begin_next() if sequence.branch is None else None
+        if branch is not None:
+            assert self._draft is not None, "the tree stands on it"
+            with suppress(ExhaustedError):  # the engine is full, or the context: there is no room for a guess
                 sequence.begin(branch, self._draft, self._extent)
-            except ExhaustedError:  # the engine is full, or the context: there is no room for a guess
-                return

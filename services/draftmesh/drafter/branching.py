@@ -71,7 +71,7 @@ class BranchTree:
         self._most = most
         self._reached.clear()
         self._waiting.clear()
-        self._spread(trunk.start, trunk.tokens, 1.0, None, goes_on=trunk.goes_on)
+        self._spread(trunk, 1.0)
         drawn, self._drawn = self._drawn, []
         for branch in drawn:
             self.add(branch)
@@ -87,7 +87,7 @@ class BranchTree:
         if reached is None:
             return False
         self._drawn.append(drawn)
-        self._spread(drawn.start, drawn.tokens, reached, drawn, goes_on=not drawn.ends)
+        self._spread(drawn, reached)
         return True
 
     def begin_next(self) -> Branch | None:
@@ -115,24 +115,17 @@ class BranchTree:
         self._reached.clear()
         self._waiting.clear()
 
-    def _spread(
-        self,
-        start: TextPrefix,
-        tokens: Sequence[DraftToken],
-        reached: float,
-        parent: DrawnBranch | None,
-        *,
-        goes_on: bool,
-    ) -> None:
+    def _spread(self, text: Trunk | DrawnBranch, reached: float) -> None:
         """Branches may begin along a text that comes with probability ``reached``."""
+        start, parent = text.start, text if isinstance(text, DrawnBranch) else None
         self._reached.setdefault(start, reached)
-        for dropped, token in zip(range(len(tokens), 0, -1), tokens, strict=True):
+        for dropped, token in zip(range(len(text.tokens), 0, -1), text.tokens, strict=True):
             for one in token.runners_up:
                 self._wait(reached * one.confidence, Branch(start, one, parent, dropped))
             reached *= token.confidence
             start = start.extend((token.item,))
             self._reached.setdefault(start, reached)
-        if goes_on:
+        if text.goes_on:
             self._wait(reached, Branch(start, None, parent))
 
     def _wait(self, probability: float, branch: Branch) -> None:

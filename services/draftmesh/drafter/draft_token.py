@@ -17,7 +17,7 @@ class RunnerUp:
     """The drafter's id."""
 
     confidence: float = field(compare=False)
-    """The drafter's own probability of it."""
+    """The drafter's own probability of it. Another step may find other last digits, and it is the same token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,9 @@ class DrawnBranch:
         return tuple(token.item for token in self.tokens)
 
     @property
-    def ends(self) -> bool:
-        """Whether nothing follows it: it ends the generation."""
-        return self.tokens[-1].item in TERMINAL_ROLES
+    def goes_on(self) -> bool:
+        """Whether anything follows it: it does not end the generation."""
+        return self.tokens[-1].item not in TERMINAL_ROLES
 
 
 @dataclass(frozen=True, slots=True)

@@ -330,8 +330,8 @@ class Block(_message.Message):
     paused: _builtins.bool
     """No more text follows before the next commit; of a branch: nor would it, if this were the draft."""
     branch: _builtins.bool
-    """The text parts from the draft at start, or goes on where it has paused: it is of use if the target does so too, and
-    no part of the draft until then.
+    """The text parts from the draft, or from another branch, at start, or goes on where that has paused: it is of use if
+    the target does so too, and no part of the draft until then.
     """
     @_builtins.property
     def start(self) -> _common_pb2.TextPrefix:
