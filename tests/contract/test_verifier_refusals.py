@@ -126,7 +126,7 @@ REFUSED: dict[str, tuple[Callable[[], list[Request]], grpc.StatusCode]] = {
         lambda: [
             wire(opening(max_tokens=200)),
             wire(VerifyRound(1, START, free_run=200)),
-            *(wire(VerifyRound(n, TokenPrefix(199, 7))) for n in range(2, 12)),
+            *(wire(VerifyRound(n, TokenPrefix(199, 7))) for n in range(2, 20)),
         ],
         grpc.StatusCode.RESOURCE_EXHAUSTED,
     ),

@@ -169,7 +169,7 @@ class RealRoundsVerifier:
             max_draft_tokens=16,
             max_sessions=MAX_SESSIONS,
         )
-        limits = RoundLimits(max_waiting_rounds=8, kept_rounds=8, flush_interval_ms=flush_interval_ms)
+        limits = RoundLimits(max_waiting_rounds=16, kept_rounds=8, flush_interval_ms=flush_interval_ms)
         target_of_sessions = Target(info, table, target.vocabulary_size, self._engine, limits, Gathering())
         self._sessions = Sessions(
             target_of_sessions, self._board, VerifierMetrics.create(NoOpMeter("test")), FakeClock()

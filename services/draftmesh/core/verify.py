@@ -10,7 +10,7 @@ from draftmesh.core.fence import Fence
 from draftmesh.core.sampling import FinishReason, Method, NoiseKey, SamplingParams, StopConditions
 from draftmesh.core.text import TokenPrefix
 
-MIN_WAITING_ROUNDS = 8
+MIN_WAITING_ROUNDS = 16
 """Rounds of one session that every verifier lets wait for the one that it is at."""
 
 

@@ -232,7 +232,7 @@ Global___VerifyOpened: _TypeAlias = VerifyOpened  # noqa: Y015
 class Round(_message.Message):
     """One round: a draft to judge, tokens to decode freely, or the one and then the other. If base is the committed state,
     it runs. If base lies beyond it, it waits for the rounds before and runs only if the hash then matches; so rounds may
-    be sent for several things that a draft may lead to, and a verifier lets at least 8 of them wait. If leading
+    be sent for several things that a draft may lead to, and a verifier lets at least 16 of them wait. If leading
     tokens of this very draft, but not all of them, have been committed meanwhile, the rest of the draft runs, and the
     verdict's base says where it began. Anything else is answered as stale, uncomputed; that does not stop a free run, whose final verdict then
     comes later. With METHOD_SLRS a draft runs whole or is stale, comes without a free run, and may be empty but for

@@ -33,7 +33,7 @@ class VerifierConfig:
     """A stream that says nothing for so long after it was opened is refused."""
 
     max_waiting_rounds: int = MIN_WAITING_ROUNDS
-    """Rounds of one session that may wait for those before them, at most; no fewer than 8, which coordinators count
+    """Rounds of one session that may wait for those before them, at most; no fewer than 16, which coordinators count
     on."""
 
     kept_rounds: int = 8

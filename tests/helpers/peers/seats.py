@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 from draftmesh.core.endpoint import LoadReport
 from draftmesh.core.ledger import Ledger, add
+from draftmesh.core.moving_average import MovingAverage
 from draftmesh.core.protocols import Drafter, Verifier
 
 PeerT = TypeVar("PeerT", bound=Verifier | Drafter)
@@ -27,6 +28,7 @@ class FakeSeat(Generic[PeerT]):
     digest: bytes = b"drafter"
     retiring: asyncio.Event = field(default_factory=asyncio.Event)
     load: LoadReport = field(default_factory=LoadReport)
+    delay_ms: MovingAverage = field(default_factory=lambda: MovingAverage(0.25))
     deltas: list[Ledger] = field(default_factory=list)
 
     @property

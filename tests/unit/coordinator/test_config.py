@@ -49,7 +49,7 @@ def test_a_sound_configuration_passes() -> None:
         ({"routing": RoutingConfig(moving=MovingConfig(check_ms=0.0))}, "check_ms"),
         ({"routing": RoutingConfig(moving=MovingConfig(margin=-0.1))}, "margin"),
         ({"generation": GenerationConfig(rounds_ahead=-1)}, "rounds_ahead"),
-        ({"generation": GenerationConfig(rounds_ahead=8)}, "rounds_ahead must be below 8"),
+        ({"generation": GenerationConfig(rounds_ahead=16)}, "rounds_ahead must be below 16"),
         ({"generation": GenerationConfig(pace=PaceConfig(initial_step_ms=0.0))}, "initial_step_ms"),
         ({"generation": GenerationConfig(pace=PaceConfig(free_step_share=0.0))}, "free_step_share"),
         ({"generation": GenerationConfig(proposals=ProposalConfig(support=0))}, "support"),

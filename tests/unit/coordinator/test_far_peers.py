@@ -6,6 +6,7 @@ import pytest
 
 from draftmesh.coordinator.drafting.answering import AnswerTimes
 from draftmesh.coordinator.loop.link import Link
+from draftmesh.core.moving_average import MovingAverage
 from draftmesh.core.text import TokenPrefix
 from draftmesh.core.verify import RoundStatus, RoundTimings, Verdict
 from tests.helpers.clocks import HandClock
@@ -25,7 +26,7 @@ def verdict(number: int, *, queue_ms: float = 0.0, compute_ms: float = 0.0, toke
 
 def test_a_link_takes_what_the_verifier_does_not_need(clock: HandClock) -> None:
     """Neither waiting for a step's end nor the step is on the way."""
-    link = Link(clock)
+    link = Link(clock, MovingAverage(0.25))
     link.asked(1)
     clock.now_s += 0.1
     link.heard(verdict(1, queue_ms=10, compute_ms=60))
@@ -34,7 +35,7 @@ def test_a_link_takes_what_the_verifier_does_not_need(clock: HandClock) -> None:
 
 def test_a_round_that_waits_for_another_one_does_not_measure_the_link(clock: HandClock) -> None:
     """One at a time, the first that was asked; one that is refused tells nothing."""
-    link = Link(clock)
+    link = Link(clock, MovingAverage(0.25))
     link.asked(1)
     link.asked(2)
     clock.now_s += 0.02
@@ -51,7 +52,7 @@ def test_a_round_that_waits_for_another_one_does_not_measure_the_link(clock: Han
 
 def test_a_refusal_that_overtakes_the_verdict_says_nothing(clock: HandClock) -> None:
     """A draft that runs on is answered after the rounds that it has passed."""
-    link = Link(clock)
+    link = Link(clock, MovingAverage(0.25))
     link.asked(1)
     clock.now_s += 0.1
     link.heard(verdict(2, tokens=()))
@@ -128,8 +129,22 @@ def test_the_first_answer_of_a_stream_is_not_measured(clock: HandClock) -> None:
     """A drafter may have a prompt to compute."""
     answers = AnswerTimes(clock)
     answers.settled(parts=False)
-    answers.restart()
+    answers.restart(MovingAverage(0.25))
     answers.told(1)
     clock.now_s += 5.0
     answers.heard(1)
     assert (answers.ms, answers.due_ms) == (0, 0)
+
+
+def test_what_was_measured_before_is_known_from_the_start(clock: HandClock) -> None:
+    """A session need not wait to learn how far a drafter is that another one was with, or a verifier."""
+    known_ms = MovingAverage(0.5)
+    known_ms.add(80.0)
+    answers = AnswerTimes(clock)
+    answers.restart(known_ms)
+    asked(answers, clock, 1)
+    assert (answers.ms, answers.due_ms) == pytest.approx((80, 79))
+    clock.now_s += 0.039
+    answers.heard(1)
+    assert known_ms.value == pytest.approx(60)
+    assert Link(clock, known_ms).ms == pytest.approx(60)

@@ -12,7 +12,7 @@ from draftmesh.coordinator.drafting.feed import DraftFeed
 from draftmesh.coordinator.loop.company import Companies
 from draftmesh.coordinator.loop.draft_length import DraftLength, DraftLengthConfig
 from draftmesh.coordinator.loop.pace import Pace, PaceConfig
-from draftmesh.coordinator.loop.proposals import Proposals, VerifierState
+from draftmesh.coordinator.loop.proposals import Proposals, Room, VerifierState
 from draftmesh.coordinator.loop.rest import RestConfig
 from draftmesh.core.sampling import Method
 from draftmesh.core.text import TokenPrefix
@@ -126,6 +126,8 @@ def heard_from(proposals: Proposals, clock: HandClock, link_ms: float) -> Propos
     return proposals
 
 
+ROOM = Room(rounds=15, draft_tokens=16, tokens=99)
+
 ALONG = ((0, 1, 2), (3, 4, 5, 6))
 """What follows if all of the draft is accepted: what the target says, and what it is sent then."""
 
@@ -139,9 +141,43 @@ def test_a_verifier_that_is_far_is_sent_drafts_for_what_it_may_say(
     branching = ((0, 7, 4, 4, 4, 4, 4), (8, 3, 3), (0, 4, 3, 3, 3), (0, 1, 2, 9, 9, 9, 9), (9,))
     feed = FeedStandIn((0, 1, 2, 3, 4, 5, 6), ended=False, branching=branching)
     proposals = heard_from(proposals_of(feed, clock), clock, link_ms)
-    guesses = proposals.decide_ahead((0, 1), 16, is_first=True)
+    guesses = proposals.decide_ahead({(): (0, 1)}, ROOM).ahead
     assert [(one.expected_ids, one.draft.ids) for one in guesses] == ways
-    assert bool(proposals.decide_ahead((0, 1), 16, is_first=False)) == (len(ways) > 1)
+    is_far = len(ways) > 1
+    assert bool(proposals.decide_ahead({(): (0, 1)}, ROOM, is_sure=False).ahead) == is_far
+    assert bool(proposals.decide_ahead({(): (0, 1), (5,): (5,)}, ROOM).ahead) == is_far
+
+
+@pytest.mark.parametrize(
+    ("room", "sent"),
+    [
+        (Room(rounds=0, draft_tokens=16, tokens=99), []),
+        (Room(rounds=1, draft_tokens=16, tokens=99), [(3, 4)]),
+        (Room(rounds=2, draft_tokens=3, tokens=99), [(3, 3), (2, 3)]),
+        (Room(rounds=8, draft_tokens=16, tokens=5), [(3, 1), (1, 2), (2, 2)]),
+    ],
+)
+def test_no_more_is_sent_ahead_than_there_is_room_for(room: Room, sent: list[tuple[int, int]]) -> None:
+    """One token always follows what is accepted, and a draft that has none is none."""
+    clock = HandClock()
+    feed = FeedStandIn((0, 1, 2, 3, 4, 5, 6), ended=False, branching=((0, 7, 4, 4, 4, 4, 4), (8, 3, 3)))
+    proposals = heard_from(proposals_of(feed, clock), clock, 20.0)
+    guesses = proposals.decide_ahead({(): (0, 1)}, room).ahead
+    assert sorted((len(one.expected_ids), len(one.draft.ids)) for one in guesses) == sorted(sent)
+
+
+def test_drafts_are_sent_ahead_of_drafts_that_were() -> None:
+    """Of two texts that a far verifier may come to, one goes on after a draft that it has; none parts twice."""
+    clock = HandClock()
+    branching = ((0, 7, 4, 4, 4, 4, 4, 4, 4), (0, 7, 4, 9, 5, 5, 5, 5))
+    feed = FeedStandIn(tuple(range(10)), ended=False, branching=branching)
+    proposals = heard_from(proposals_of(feed, clock), clock, 20.0)
+    drafts = {(): (0, 1), (0, 1, 2): (3, 4), (0, 7): (4, 4)}
+    guesses = proposals.decide_ahead(drafts, ROOM).ahead
+    assert [(one.expected_ids, one.draft.ids) for one in guesses] == [
+        ((0, 1, 2, 3, 4, 5), (6, 7, 8, 9)),
+        ((0, 7, 4, 4, 4), (4, 4, 4, 4)),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_a_refused_draft_is_not_sent_again(book: RoundBook) -> None:
     book.ask(VerifyRound(2, START, (7, 8)))
     answer = book.match(stale(2, after(5)), START)
     assert answer is not None
-    judged = book.judged(after(5)) is not None
+    judged = book.judged is not None
     assert (answer.is_stale, book.refuses_at(START), book.refuses_at(after(5)), judged) == (
         True,
         True,
@@ -117,18 +117,16 @@ def judging() -> RoundBook:
     """A draft is being judged, and another one has been sent ahead that follows it and the bonus token 7."""
     book = RoundBook()
     book.ask(VerifyRound(1, START, (5, 6)))
-    book.ask(VerifyRound(2, after(5, 6, 7), (8,)))
+    book.ask(VerifyRound(2, after(5, 6, 7), (8,)), (5, 6, 7))
     return book
 
 
 def test_a_round_sent_ahead_is_judged_when_its_guess_comes_true() -> None:
     """Until then the verifier is at the one before it."""
     book = judging()
-    first = book.judged(START)
-    assert (first and first.round, [request.round for request in book.ahead(START) or ()]) == (1, [2])
+    assert (book.judged and book.judged.round, book.drafts) == (1, {(): (5, 6), (5, 6, 7): (8,)})
     book.match(done(1, START, 5, 6, 7, accepted=2), START)
-    second = book.judged(after(5, 6, 7))
-    assert (second and second.round, book.ahead(after(5, 6, 7))) == (2, ())
+    assert (book.judged and book.judged.round, book.drafts) == (2, {(): (8,)})
 
 
 @pytest.mark.parametrize("verdict", [done(1, START, 5, 6, 9, accepted=2), done(1, START, 5, 9, accepted=1)])
@@ -137,7 +135,7 @@ def test_a_round_sent_ahead_on_a_wrong_guess_is_moot(verdict: Verdict) -> None:
     book = judging()
     book.match(verdict, START)
     committed = after(*verdict.tokens)
-    assert (book.judged(committed), book.is_idle, book.unanswered) == (None, True, 1)
+    assert (book.judged, book.is_idle, book.unanswered) == (None, True, 1)
     book.ask(VerifyRound(3, committed, (1,)))
     answer = book.match(stale(2, committed), committed)
     assert answer is not None
@@ -146,22 +144,40 @@ def test_a_round_sent_ahead_on_a_wrong_guess_is_moot(verdict: Verdict) -> None:
 
 
 def test_of_rounds_sent_ahead_one_is_judged_next() -> None:
-    """The others are moot."""
+    """The others are moot, and so are those that follow them."""
     book = judging()
-    book.ask(VerifyRound(3, after(9), (8,)))
-    book.ask(VerifyRound(4, after(5, 9), (8,)))
-    assert [request.round for request in book.ahead(START) or ()] == [2, 3, 4]
+    book.ask(VerifyRound(3, after(9), (8,)), (9,))
+    book.ask(VerifyRound(4, after(5, 9), (8,)), (5, 9))
+    book.ask(VerifyRound(5, after(5, 6, 7, 8, 1), (8,)), (5, 6, 7, 8, 1))
+    book.ask(VerifyRound(6, after(5, 9, 8, 1), (3, 4)), (5, 9, 8, 1))
+    assert list(book.drafts) == [(), (5, 6, 7), (9,), (5, 9), (5, 6, 7, 8, 1), (5, 9, 8, 1)]
     book.match(done(1, START, 5, 9, accepted=1), START)
-    judged = book.judged(after(5, 9))
-    assert (judged and judged.round, book.ahead(after(5, 9)), book.unanswered) == (4, (), 3)
+    assert (book.judged and book.judged.round, book.unanswered) == (4, 5)
+    assert book.drafts == {(): (8,), (8, 1): (3, 4)}
+    book.match(done(4, after(5, 9), 8, 1, accepted=1), after(5, 9))
+    assert (book.judged and book.judged.round, book.drafts, book.unanswered) == (6, {(): (3, 4)}, 4)
 
 
-def test_nothing_is_sent_ahead_on_a_draft_that_another_round_may_overtake() -> None:
-    """A free run that it interrupts may have gone another way already."""
+def test_what_follows_a_draft_that_was_refused_is_refused_too() -> None:
+    """Whatever a verifier does not come to, it says so of; then it has nothing to do."""
+    book = judging()
+    book.match(done(1, START, 5, 6, 7, accepted=2, final=False), START)
+    book.ask(VerifyRound(3, after(5, 6, 7, 8, 1), (2,)), (8, 1))
+    book.match(done(1, after(5, 6, 7), 4), after(5, 6, 7))
+    assert (book.judged, book.drafts, book.is_idle, book.unanswered) == (None, {}, True, 2)
+    state = after(5, 6, 7, 4)
+    answers = [book.match(stale(number, state), state) for number in (2, 3)]
+    assert [answer and answer.is_moot for answer in answers] == [True, True]
+
+
+def test_a_draft_that_a_free_run_may_overtake_is_not_sure_to_be_judged() -> None:
+    """The target may have gone another way already; a draft that meets no run is what comes next."""
     book = RoundBook()
     book.ask(VerifyRound(1, START, free_run=8))
     book.ask(VerifyRound(2, START, (5, 6)))
-    assert book.ahead(START) is None
+    assert book.runs_freely
+    book.match(done(1, START, 5), START)
+    assert (book.runs_freely, book.drafts) == (False, {(): (6,)})
 
 
 @pytest.mark.parametrize(
@@ -171,7 +187,7 @@ def test_a_draft_that_a_free_run_has_passed_is_moot(book: RoundBook, said: tuple
     """It will not be judged, so the next one can go out; else what it says beyond the run will be."""
     book.ask(VerifyRound(2, START, (5, 6, 7)))
     book.match(done(1, START, *said, final=False), START)
-    assert (book.judged(after(*said)) is None) == is_moot
+    assert (book.judged is None) == is_moot
     assert (book.is_idle, book.unanswered) == (False, 2)
 
 

@@ -31,7 +31,7 @@ def test_model_is_called_by_its_folder_unless_named(name: str | None, expected: 
         ("max_sessions", 0),
         ("max_sessions", 65),
         ("max_draft_tokens", 0),
-        ("max_waiting_rounds", 7),
+        ("max_waiting_rounds", 15),
         ("kept_rounds", 0),
         ("retry_after_ms", 0),
         ("flush_interval_ms", -1.0),

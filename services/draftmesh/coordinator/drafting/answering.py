@@ -1,4 +1,4 @@
-"""How long a drafter takes to go on after a commit: its own time, and the way there and back."""
+"""How long drafters take to go on after a commit: their own time, and the way there and back."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from draftmesh.core.protocols import Clock
 
 
 class AnswerTimes:
-    """Of the drafters of one session: a moving average."""
+    """Of the drafters of one session, one after the other."""
 
-    def __init__(self, clock: Clock, smoothing: float = 0.25) -> None:
-        """With nothing measured yet; ``smoothing``: weight of the newest measurement, in (0, 1]."""
+    def __init__(self, clock: Clock) -> None:
+        """Nobody is at work yet."""
         self._clock = clock
-        self._mean_ms = MovingAverage(smoothing)
+        self._mean_ms = MovingAverage(1.0)
         self._settled_s: float | None = None  # what the drafter has not been told yet is committed since
         self._asked_s: dict[int, float] = {}  # since when what each unanswered commit tells is committed
         self._used_s: float | None = None
@@ -30,15 +30,18 @@ class AnswerTimes:
             return 0.0
         return max(0.0, self.ms - (now_s - since_s) * 1e3)
 
-    def restart(self) -> None:
-        """Another stream begins; what it is told first is not measured, for a prompt may have to be computed."""
-        self._settled_s = self._used_s = None
-        self._asked_s.clear()
+    def restart(self, mean_ms: MovingAverage) -> None:
+        """A stream begins, to a drafter that has been measured so far; that goes on.
+
+        What it is told first is not measured, for a prompt may have to be computed.
+        """
+        self._mean_ms = mean_ms
+        self._forget()
 
     def settled(self, *, parts: bool) -> None:
         """Tokens have been committed; if they part from the draft, what the drafter was asked before is of no use."""
         if parts:
-            self.restart()
+            self._forget()
         if self._settled_s is None:
             self._settled_s = self._clock.monotonic()
 
@@ -59,6 +62,11 @@ class AnswerTimes:
     def used(self) -> None:
         """A block was of use: the next one may follow at once."""
         self._used_s = self._clock.monotonic()
+
+    def _forget(self) -> None:
+        """What is under way is not waited for."""
+        self._settled_s = self._used_s = None
+        self._asked_s.clear()
 
 
 _FLOWING_S = 0.015

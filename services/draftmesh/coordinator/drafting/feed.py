@@ -221,7 +221,7 @@ class DraftFeed:
                 if self._is_too_late(opened_at):
                     return
                 self.pauses.restart(request.first_extent, drafter_pauses=stream.pauses_when_unsure)
-                self.answers.restart()
+                self.answers.restart(seat.delay_ms)
                 self._drafts.restart(request.max_ahead_tokens, is_behind=len(self._items) > opened_at)
                 with self._at_work(seat):
                     await race(self._send(stream, seat, opened_at), self._receive(stream), self._until_left(seat))

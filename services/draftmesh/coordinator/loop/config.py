@@ -19,9 +19,9 @@ class GenerationConfig:
     """Numbers of the loop."""
 
     rounds_ahead: int = MIN_WAITING_ROUNDS - 1
-    """Drafts that may be sent to the verifier while the one before them is being judged, for what it may say next;
-    more than one only to a verifier that is far. At most 7: every verifier lets 8 rounds wait, and the draft that
-    follows what has not been guessed is one of them; 0: none."""
+    """Drafts that may be sent to the verifier while another one is being judged, for what it may say next, and after
+    that; more than one only to a verifier that is far. At most 15: every verifier lets 16 rounds wait, and the draft
+    that follows what has not been guessed is one of them; 0: none."""
 
     free_run_tokens: int = 16
     """Tokens that the target decodes alone before a session with a drafter looks again."""

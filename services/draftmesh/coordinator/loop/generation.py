@@ -23,9 +23,8 @@ from draftmesh.coordinator.loop.config import GenerationConfig
 from draftmesh.coordinator.loop.delivery import Delivery, Output
 from draftmesh.coordinator.loop.draft_length import DraftLength
 from draftmesh.coordinator.loop.failover import Failover
-from draftmesh.coordinator.loop.guesses import chosen
 from draftmesh.coordinator.loop.pace import Pace
-from draftmesh.coordinator.loop.proposals import Decision, Proposals, VerifierState
+from draftmesh.coordinator.loop.proposals import Decision, Proposals, Room, VerifierState
 from draftmesh.coordinator.loop.psi_passing import pass_on
 from draftmesh.coordinator.loop.round_maker import RoundMaker
 from draftmesh.coordinator.loop.rounds import Answer, RoundBook
@@ -40,7 +39,7 @@ from draftmesh.core.errors import DraftmeshError, UnavailableError
 from draftmesh.core.fence import Fence
 from draftmesh.core.ledger import Decoded, Ledger
 from draftmesh.core.protocols import Drafter, Verifier, VerifyStream, WholeVocabulary
-from draftmesh.core.verify import PsiQuery, Verdict, VerifyRound
+from draftmesh.core.verify import PsiQuery, Verdict
 from draftmesh.decoding.draft_length import CostCurve
 
 __all__ = ["Generation", "Instruments", "Job", "Output"]
@@ -151,7 +150,7 @@ class Generation:
             self._wake.clear()
             self._trace.wake()
             self._hear_all(now)
-            if now.seat.should_move and now.rounds.judged(self._transcript.prefix) is None:
+            if now.seat.should_move and now.rounds.judged is None:
                 await self._deliver(now.seat)
                 return
             decision = self._decide(now)
@@ -166,7 +165,7 @@ class Generation:
         for message in now.inbox.take():
             now.silence.heard()
             if isinstance(message, PsiQuery):
-                pass_on(message, now.rounds.judged(self._transcript.prefix), self._transcript, self._feed)
+                pass_on(message, now.rounds.judged, self._transcript, self._feed)
             else:
                 self._proposals.heard(message)
                 self._hear(now.rounds, message, now.seat)
@@ -208,8 +207,8 @@ class Generation:
         """What to do now."""
         if self._transcript.finished:
             return Decision()
-        if (judged := now.rounds.judged(self._transcript.prefix)) is not None:
-            return self._decide_ahead(now, judged)
+        if now.rounds.judged is not None:
+            return self._decide_ahead(now)
         state = VerifierState(
             is_idle=now.rounds.is_idle,
             limit_tokens=min(now.seat.limit_tokens, self._remaining_tokens - 1),  # one token always follows a draft
@@ -217,25 +216,20 @@ class Generation:
         )
         return self._proposals.decide(state)
 
-    def _decide_ahead(self, now: _Conversation, judged: VerifyRound) -> Decision:
+    def _decide_ahead(self, now: _Conversation) -> Decision:
         """What to send while a draft is being judged."""
-        committed = self._transcript.prefix
-        ahead, room_rounds = now.rounds.ahead(committed), self._config.rounds_ahead + 1 - now.rounds.unanswered
-        if ahead is None or room_rounds <= 0:
-            return Decision()
-        pending_ids = judged.draft_ids[committed.length - judged.base.length :]
-        room_tokens = self._remaining_tokens - len(pending_ids) - 2  # the bonus tokens of both
-        guesses = self._proposals.decide_ahead(pending_ids, min(now.seat.limit_tokens, room_tokens), is_first=not ahead)
-        asked = {request.base for request in ahead}
-        fresh = [one for one in guesses if committed.extend(one.expected_ids) not in asked]
-        knows_whole = any(base.length - committed.length > len(pending_ids) for base in asked)
-        return Decision(ahead=chosen(fresh, len(pending_ids), room_rounds, knows_whole=knows_whole))
+        room = Room(
+            rounds=self._config.rounds_ahead + 1 - now.rounds.unanswered,
+            draft_tokens=now.seat.limit_tokens,
+            tokens=self._remaining_tokens,
+        )
+        return self._proposals.decide_ahead(now.rounds.drafts, room, is_sure=not now.rounds.runs_freely)
 
     async def _act(self, now: _Conversation, decision: Decision) -> None:
         self._proposals.act(decision)
-        for request in self._rounds.of(decision, now.rounds.next_round):
-            waited_ms = self._books.turn() if now.rounds.is_idle else 0.0
-            now.rounds.ask(request)
+        for outgoing in self._rounds.of(decision, now.rounds.next_round):
+            request, waited_ms = outgoing.request, self._books.turn() if now.rounds.is_idle else 0.0
+            now.rounds.ask(request, outgoing.expected_ids)
             now.silence.asked()
             self._proposals.asked(request)
             with self._trace.asking(request, waited_ms):

@@ -8,12 +8,12 @@ from draftmesh.core.verify import Verdict
 
 
 class Link:
-    """How long a round and its verdict are under way, beside what the verifier needs: a moving average."""
+    """How long a round and its verdict are under way, beside what the verifier needs."""
 
-    def __init__(self, clock: Clock, smoothing: float = 0.25) -> None:
-        """With nothing measured yet; ``smoothing``: weight of the newest measurement, in (0, 1]."""
+    def __init__(self, clock: Clock, mean_ms: MovingAverage) -> None:
+        """``mean_ms``: what has been measured there before; it goes on."""
         self._clock = clock
-        self._mean_ms = MovingAverage(smoothing)
+        self._mean_ms = mean_ms
         self._round = 0  # that is being measured; 0: none
         self._asked_s = 0.0
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from draftmesh.coordinator.drafting.bond import Bond
-from draftmesh.coordinator.drafting.drafts import NOTHING, BranchDraft, Draft
+from draftmesh.coordinator.drafting.drafts import NOTHING, Draft
 from draftmesh.coordinator.drafting.feed import DraftFeed
 from draftmesh.coordinator.loop.company import Companies, Company
 from draftmesh.coordinator.loop.draft_length import Circumstances, DraftLength
-from draftmesh.coordinator.loop.guesses import Guess, distinct, guess
+from draftmesh.coordinator.loop.guesses import Guess, chosen, distinct, guess
 from draftmesh.coordinator.loop.link import Link
 from draftmesh.coordinator.loop.pace import Pace
 from draftmesh.coordinator.loop.rounds import Answer
 from draftmesh.coordinator.pools.seats import Seat
 from draftmesh.core.ledger import Ledger
+from draftmesh.core.moving_average import MovingAverage
 from draftmesh.core.protocols import Clock, Drafter, Verifier
 from draftmesh.core.text import Item
 from draftmesh.core.verify import Verdict, VerifyRound
@@ -34,6 +35,24 @@ class VerifierState:
 
     is_refused: bool = False
     """A draft from the committed tokens was stale: the target has gone another way from there already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a verifier takes while a draft is being judged."""
+
+    rounds: int
+    """More of them."""
+
+    draft_tokens: int
+    """Of each."""
+
+    tokens: int
+    """That may still be generated."""
+
+    def limit(self, one: Guess) -> int:
+        """Draft tokens of a guess that there is room for, perhaps less than 1; one token always follows them."""
+        return min(self.draft_tokens, self.tokens - len(one.expected_ids) - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +101,7 @@ class Proposals:
         self._length = length
         self._companies = companies
         self._company: Company | None = None
-        self._link = Link(clock)
+        self._link = Link(clock, MovingAverage(1.0))
         self._clock = clock
 
     @property
@@ -111,7 +130,7 @@ class Proposals:
     @contextmanager
     def working_with(self, verifier: Seat[Verifier]) -> Iterator[None]:
         """Another verifier takes the session, for as long as the context lasts."""
-        self._link = Link(self._clock)
+        self._link = Link(self._clock, verifier.delay_ms)
         if self._feed is None or self._feed.bond is not None:
             yield
             return
@@ -154,29 +173,29 @@ class Proposals:
             return Decision(free_run=state.is_idle, run_tokens=self.rest_tokens)
         return self._decide_freely(self._feed, state)
 
-    def decide_ahead(self, judged_ids: tuple[int, ...], limit_tokens: int, *, is_first: bool) -> tuple[Guess, ...]:
-        """What to send while a draft of these tokens is being judged, best first.
+    def decide_ahead(
+        self, drafts: Mapping[tuple[int, ...], tuple[int, ...]], room: Room, *, is_sure: bool = True
+    ) -> Decision:
+        """What to send while a draft is being judged.
 
         If all of it is accepted, the draft goes on with the bonus token; it goes out if that is all there. To a
-        verifier that is far, what follows other outcomes does too. Where an outcome comes true, the verifier goes on
-        without waiting for the way there and back; for the others nothing is computed.
+        verifier that is far, what follows other outcomes does too, and what follows those. Where an outcome comes true,
+        the verifier goes on without waiting for the way there and back; for the others nothing is computed.
 
         Args:
-            judged_ids: Tokens of that draft that are not committed yet.
-            limit_tokens: Draft tokens that the verifier takes after it.
-            is_first: Whether nothing has been sent ahead on that draft yet.
+            drafts: Those that the verifier has, by what the target has to say first; one is being judged.
+            room: What else it takes.
+            is_sure: Whether that draft is sure to be judged: the target says nothing before.
         """
-        if self._feed is None or self._feed.bond is not None or self.rest_tokens or limit_tokens <= 0:
-            return ()
-        if not is_first and not self._is_far:
-            return ()
+        if self._feed is None or self._feed.bond is not None or self.rest_tokens or room.rounds <= 0:
+            return Decision()
+        if not self._is_far and not (is_sure and len(drafts) == 1):
+            return Decision()
         if self._length.waits_out(is_idle=False, is_shaped=self._feed.pauses.is_shaped):
-            return ()
-        limit_tokens, plan = min(limit_tokens, self._length.plan.ready), self._length.plan
-        along = guess(judged_ids, self._feed.read().draft)
-        is_there = len(along.expected_ids) > len(judged_ids) and len(along.draft.ids) >= min(limit_tokens, plan.wanted)
-        ways = self._ways(judged_ids, self._feed.branches() if self._is_far else ())
-        return distinct(way.cut(limit_tokens) for way in ([along] if is_there else []) + ways)
+            return Decision()
+        knows_whole = any(expected[:-1] == drafts[()] for expected in drafts if expected)
+        guesses = distinct(one for one in self._guesses(drafts, room, self._feed) if one.draft)
+        return Decision(ahead=chosen(guesses, room.rounds, knows_whole=knows_whole))
 
     def act(self, decision: Decision) -> None:
         """The decision is carried out."""
@@ -191,11 +210,19 @@ class Proposals:
         """Waste and failures of drafting since the last call."""
         return self._feed.take_losses() if self._feed is not None else Ledger()
 
-    def _ways(self, judged_ids: Sequence[int], branches: Sequence[BranchDraft]) -> list[Guess]:
-        """The branches that have something to judge after what the target has to say first, and enough of it."""
-        ways = [(guess(judged_ids, branch.draft), branch.is_whole) for branch in branches]
-        enough = self._length.plan.sufficient_ahead
-        return [way for way, is_whole in ways if len(way.draft.ids) >= (1 if is_whole else enough)]
+    def _guesses(
+        self, drafts: Mapping[tuple[int, ...], tuple[int, ...]], room: Room, feed: DraftFeed
+    ) -> Iterator[Guess]:
+        """What has enough to judge after what the target has to say first; of branches, if it is far."""
+        plan = self._length.plan
+        along = guess(drafts, feed.read().draft)
+        limit = min(plan.ready, room.limit(along))
+        if not along.partings and len(along.draft.ids) >= min(limit, plan.wanted):
+            yield along.cut(limit)
+        for branch in feed.branches() if self._is_far else ():
+            way = guess(drafts, branch.draft)
+            if way.partings <= 1 and len(way.draft.ids) >= (1 if branch.is_whole else plan.sufficient_ahead):
+                yield way.cut(min(plan.ready, room.limit(way)))
 
     @property
     def _is_far(self) -> bool:

@@ -5,16 +5,18 @@ committed already. A verdict that does not continue the committed tokens means t
 other; the stream is of no use then, and opening another one with the committed ids sets things right.
 
 Rounds may be sent ahead, several for one draft that is being judged: each follows something else that the target may
-say. When it has said it, the one that follows that is judged next, and the others are *moot*. So is a draft that meets
-a free run which says something else. The verifier answers moot rounds as stale, and nobody waits for that.
+say, and others may follow what it may say to those. Those that follow what it has not said then are *moot*, and so is
+a draft that meets a free run which says something else. The verifier answers moot rounds as stale, and nobody waits for
+that.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
+from draftmesh.coordinator.loop.open_round import OpenRound
 from draftmesh.core.errors import UnavailableError
-from draftmesh.core.evidence import PsiEvidence
 from draftmesh.core.ledger import Ledger
 from draftmesh.core.text import TokenPrefix
 from draftmesh.core.verify import RoundStatus, Verdict, VerifyRound
@@ -81,9 +83,8 @@ class RoundBook:
 
     def __init__(self) -> None:
         self._next_round = 1
-        self._open: dict[int, VerifyRound] = {}
+        self._open: dict[int, OpenRound] = {}
         self._moot: set[int] = set()  # not answered yet either
-        self._judged_to = 0  # the newest round whose draft has been judged
         self._refused_at: TokenPrefix | None = None
         self._has_answered = False
 
@@ -102,31 +103,36 @@ class RoundBook:
         """Whether the verifier has nothing to do."""
         return not self._open
 
-    def judged(self, committed: TokenPrefix) -> VerifyRound | None:
+    @property
+    def judged(self) -> VerifyRound | None:
         """The round whose draft the verifier is at; None if there is none.
 
         A round that was sent ahead is not, until what it follows is committed. One whose draft has been judged may run
         on.
         """
-        drafts = (request for request in self._open.values() if _proposes(request) and request.round > self._judged_to)
-        return next((request for request in drafts if not _is_ahead(request, committed)), None)
+        return next((one.request for one in self._drafts if not one.expected_ids), None)
 
-    def ahead(self, committed: TokenPrefix) -> tuple[VerifyRound, ...] | None:
-        """Rounds that were sent ahead on the draft that is being judged; None if another round is still open.
+    @property
+    def drafts(self) -> Mapping[tuple[int, ...], tuple[int, ...]]:
+        """What is still to be judged of every draft, by what the target has to say first: nothing for that one."""
+        drafts: dict[tuple[int, ...], tuple[int, ...]] = {}
+        for one in self._drafts:
+            drafts.setdefault(one.expected_ids, one.draft_ids)  # the verifier takes the first one that fits
+        return drafts
 
-        Only if none is, that draft is sure to be computed, and more may be sent ahead on it.
-        """
-        ahead = tuple(request for request in self._open.values() if _is_ahead(request, committed))
-        return ahead if len(self._open) == len(ahead) + 1 else None
+    @property
+    def runs_freely(self) -> bool:
+        """Whether the target may say something before it comes to a draft, so that none is sure to be computed."""
+        return any(one.is_judged or not one.proposes for one in self._open.values())
 
     def refuses_at(self, base: TokenPrefix) -> bool:
         """Whether a draft from ``base`` was answered as stale: the target has gone another way from there."""
         return self._refused_at == base
 
-    def ask(self, request: VerifyRound) -> None:
-        """A round goes out."""
+    def ask(self, request: VerifyRound, expected_ids: tuple[int, ...] = ()) -> None:
+        """A round goes out; ``expected_ids``: the tokens between what is committed and its base."""
         assert request.round == self._next_round, "rounds count without gaps"
-        self._open[request.round] = request
+        self._open[request.round] = OpenRound(request, expected_ids, request.draft_ids)
         self._next_round += 1
 
     def match(self, verdict: Verdict, committed: TokenPrefix) -> Answer | None:
@@ -137,37 +143,35 @@ class RoundBook:
         """
         if verdict.round in self._moot:
             return self._strike(verdict)
-        request = self._open.get(verdict.round)
-        if request is None:
+        known = self._open.get(verdict.round)
+        if known is None:
             return None
         if verdict.status is RoundStatus.STALE:
-            self._refuse(request, verdict, committed)
+            self._refuse(known, verdict, committed)
             return Answer(verdict, judged_tokens=0)
         if verdict.base.length < committed.length:
             return None
-        if verdict.base != committed or verdict.accepted > min(len(verdict.tokens), len(request.draft_ids)):
+        if verdict.base != committed or verdict.accepted > min(len(verdict.tokens), len(known.request.draft_ids)):
             raise UnavailableError(f"the verdict on round {verdict.round} does not continue the committed tokens")
-        if verdict.final:
-            del self._open[verdict.round]
+        judges = known.proposes and not known.is_judged
+        self._said(known, verdict)
         has_prefill, self._has_answered = not self._has_answered, True
-        judges = request.round > self._judged_to and _proposes(request)
-        self._drop_moot(verdict, judges=judges)
-        if not judges:
-            return Answer(verdict, 0, has_prefill=has_prefill)
-        self._judged_to = request.round
         # Draft tokens that a free run had committed before the round arrived were not judged.
-        judged_tokens = len(request.draft_ids) - (verdict.base.length - request.base.length)
-        return Answer(verdict, judged_tokens, judges=True, has_prefill=has_prefill)
+        judged_tokens = len(known.request.draft_ids) - (verdict.base.length - known.request.base.length)
+        return Answer(verdict, judged_tokens if judges else 0, judges=judges, has_prefill=has_prefill)
 
-    def _drop_moot(self, verdict: Verdict, *, judges: bool) -> None:
-        """Tokens are said, by the judging of a draft or without one: rounds that follow others will not be computed."""
-        moot = {
-            request.round
-            for request in self._open.values()
-            if request.round > max(verdict.round, self._judged_to) and _is_passed(request, verdict, judges=judges)
-        }
-        self._open = {number: request for number, request in self._open.items() if number not in moot}
-        self._moot |= moot
+    @property
+    def _drafts(self) -> Iterator[OpenRound]:
+        return (one for one in self._open.values() if one.proposes and not one.is_judged)
+
+    def _said(self, answered: OpenRound, verdict: Verdict) -> None:
+        """Tokens are said, by the judging of a draft or without one: other drafts have come nearer, or are moot."""
+        del self._open[verdict.round]
+        left = {number: one.after(verdict.tokens) for number, one in self._open.items()}
+        self._open = {number: one for number, one in left.items() if one is not None}
+        self._moot |= left.keys() - self._open.keys()
+        if not verdict.final:
+            self._open = {verdict.round: replace(answered, is_judged=True), **self._open}
 
     def _strike(self, verdict: Verdict) -> Answer:
         if verdict.status is not RoundStatus.STALE:
@@ -175,30 +179,10 @@ class RoundBook:
         self._moot.remove(verdict.round)
         return Answer(verdict, judged_tokens=0, is_moot=True)
 
-    def _refuse(self, request: VerifyRound, verdict: Verdict, committed: TokenPrefix) -> None:
-        del self._open[request.round]
-        if not _is_ahead(request, committed):
-            self._refused_at = request.base
+    def _refuse(self, known: OpenRound, verdict: Verdict, committed: TokenPrefix) -> None:
+        del self._open[verdict.round]
+        if not known.expected_ids:
+            self._refused_at = known.request.base
         # While a free run goes on, its tokens may still be on their way: the answer has overtaken them.
-        if self.is_idle and (verdict.base != committed or not _proposes(request)):
+        if self.is_idle and (verdict.base != committed or not known.proposes):
             raise UnavailableError(f"the verifier refuses round {verdict.round} and is somewhere else")
-
-
-def _is_ahead(request: VerifyRound, committed: TokenPrefix) -> bool:
-    return request.base.length >= committed.length and request.base != committed
-
-
-def _proposes(request: VerifyRound) -> bool:
-    """Whether there is a position to judge; a block of ``slrs`` may have no token and propose nothing at its start."""
-    return bool(request.draft_ids) or request.evidence is not None
-
-
-def _is_passed(request: VerifyRound, verdict: Verdict, *, judges: bool) -> bool:
-    """Whether a draft that has not been judged follows something else than what the verdict says."""
-    if not _proposes(request) or isinstance(request.evidence, PsiEvidence):
-        return False  # a free run runs on until it is answered; a block of slrs meets none
-    lag = verdict.base.length - request.base.length
-    if lag < 0:
-        return judges and request.base != verdict.base.extend(verdict.tokens)
-    rest = request.draft_ids[lag:]
-    return len(rest) <= len(verdict.tokens) or rest[: len(verdict.tokens)] != verdict.tokens

@@ -20,7 +20,9 @@ from draftmesh.coordinator.tasks import Signal, cancelled
 from draftmesh.core.endpoint import DrafterInfo, LoadReport, VerifierInfo
 from draftmesh.core.errors import DraftmeshError
 from draftmesh.core.ledger import Ledger, add
+from draftmesh.core.moving_average import MovingAverage
 from draftmesh.core.protocols import Drafter, Verifier
+from draftmesh.core.sampling import Method
 
 _log = structlog.get_logger(__name__)
 
@@ -58,6 +60,9 @@ class Member(Generic[PeerT, InfoT]):
 
         self.ledger = Ledger()
         """What all sessions of this shard did with it."""
+
+        self.delays_ms: dict[Method, MovingAverage] = defaultdict(lambda: MovingAverage(_SMOOTHING))
+        """How long sessions of each method have waited to hear of it; see ``seats.Seat.delay_ms``."""
 
         self._pairs: dict[bytes, Ledger] = defaultdict(Ledger)
 
@@ -168,6 +173,9 @@ def _nothing(address: str) -> None:
 def _name(info: DrafterInfo | VerifierInfo) -> str:
     return info.name if isinstance(info, DrafterInfo) else info.model
 
+
+_SMOOTHING = 0.25
+"""Weight of the newest delay."""
 
 DrafterPool = Pool[Drafter, DrafterInfo]
 VerifierPool = Pool[Verifier, VerifierInfo]

@@ -13,6 +13,7 @@ from draftmesh.coordinator.routing.profile import Profile
 from draftmesh.coordinator.routing.scorers import PrefixAffinity
 from draftmesh.core.endpoint import DrafterInfo, LoadReport, VerifierInfo
 from draftmesh.core.ledger import Ledger
+from draftmesh.core.moving_average import MovingAverage
 from draftmesh.core.protocols import Verifier
 
 PeerT = TypeVar("PeerT", bound=Watched)
@@ -48,6 +49,11 @@ class PoolSeat(Generic[PeerT, InfoT]):
     def books(self) -> Ledger:
         """What all sessions with this target did with the member."""
         return self._member.pair(self._source.wish.target_digest)
+
+    @property
+    def delay_ms(self) -> MovingAverage:
+        """How long it takes to be heard of, over all sessions of this method."""
+        return self._member.delays_ms[self._source.wish.method]
 
     @contextmanager
     def taken(self) -> Iterator[None]:

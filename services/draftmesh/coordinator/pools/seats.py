@@ -7,6 +7,7 @@ from typing import Generic, Protocol, TypeVar
 
 from draftmesh.core.endpoint import LoadReport
 from draftmesh.core.ledger import Ledger
+from draftmesh.core.moving_average import MovingAverage
 
 PeerT_co = TypeVar("PeerT_co", covariant=True)
 
@@ -41,6 +42,13 @@ class Seat(Protocol, Generic[PeerT_co]):
     @property
     def books(self) -> Ledger:
         """What all sessions with this target did with the member."""
+
+    @property
+    def delay_ms(self) -> MovingAverage:
+        """How long it takes to be heard of, over all sessions of this method; sessions add what they measure.
+
+        A verifier: the way there and back. A drafter: from a commit to what it draws after it.
+        """
 
     def taken(self) -> AbstractContextManager[None]:
         """Counts the session as the member's own while the context lasts."""
