@@ -15,6 +15,7 @@ from draftmesh.engine.engine import Engine
 from draftmesh.engine.judging import Case, Judge, Judgement
 from draftmesh.engine.limits import EngineLimits
 from draftmesh.engine.paging import Paging
+from draftmesh.engine.sequence import RunDrafter
 from draftmesh.engine.sequence import Sequence as EngineSequence
 from draftmesh.engine.stats import StepReport
 from tests.helpers.fake_runner import CountingRunner
@@ -106,6 +107,23 @@ class RecordingListener:
         self.on_failure()
 
 
+@dataclass(frozen=True)
+class FakeRunDrafter:
+    """A ``RunDrafter`` that says ``good`` tokens as predicted, and another one."""
+
+    predict: Callable[[Sequence[int]], int]
+    good: int
+    vocabulary_size: int = 1000
+
+    def draft(self, tokens: Sequence[int], limit: int) -> tuple[int, ...]:
+        """Part of ``RunDrafter``; whether the last token is right depends on nothing."""
+        text = list(tokens)
+        for _ in range(self.good):
+            text.append(self.predict(text))
+        text.append((self.predict(text) + 1) % self.vocabulary_size)
+        return tuple(text[len(tokens) :][:limit])
+
+
 def fake_engine(
     *,
     kv_blocks: int = 16,
@@ -130,12 +148,18 @@ def fake_engine(
 
 
 def open_sequence(
-    engine: Engine, prompt_ids: Sequence[int], generated_ids: Sequence[int] = (), *, limit: int | None = None
+    engine: Engine,
+    prompt_ids: Sequence[int],
+    generated_ids: Sequence[int] = (),
+    *,
+    limit: int | None = None,
+    run_drafter: RunDrafter | None = None,
 ) -> tuple[EngineSequence, RecordingListener]:
     """A greedy sequence and its listener."""
     listener = RecordingListener(limit)
     history = new_history(prompt_ids, engine.limits.vocabulary_size)
-    return engine.open(prompt_ids, generated_ids, history, listener, method=Method.EXACT), listener
+    seq = engine.open(prompt_ids, generated_ids, history, listener, method=Method.EXACT, run_drafter=run_drafter)
+    return seq, listener
 
 
 def run_dry(engine: Engine, max_steps: int = 2000) -> int:

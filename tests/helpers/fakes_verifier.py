@@ -98,6 +98,9 @@ class SteppedEngine:
     failures: int = 0
     """Questions that a residual asks in vain before it has its token."""
 
+    looked_up: int = 0
+    """Tokens that a step of a free run looks up: every other time the target says all of them, else none."""
+
     draft: tuple[int, ...] | None = None
     evidence: Evidence | None = None
     run: int = 0
@@ -132,9 +135,11 @@ class SteppedEngine:
         assert self.rounds is not None
         draft, self.draft = self.draft, None
         self.run -= draft is None
-        report = StepReport(1 + len(draft or ()), 1, self.step_ms, self.clock.now_s)
+        looked_up = () if draft or self.evidence else self._look_up()
+        rows = 1 + len(draft or looked_up)
+        report = StepReport(rows, 1, self.step_ms, self.clock.now_s, looked_up_rows=len(looked_up))
         self.clock.now_s += self.step_ms / 1000
-        judgement = self._judge(draft or ())
+        judgement = self._judge(draft or looked_up)
         self.evidence = None
         settled = self.rounds.settle(judgement)
         self.committed.extend(settled)
@@ -147,6 +152,13 @@ class SteppedEngine:
         """Step until there is nothing to do."""
         while self.step():
             pass
+
+    def _look_up(self) -> tuple[int, ...]:
+        says_all = len(self.committed) % 2
+        path = list(self.committed)
+        for _ in range(self.looked_up):
+            path.append(self.target.next_token(path) if says_all else 0)
+        return tuple(path[len(self.committed) :])
 
     def _judge(self, draft: tuple[int, ...]) -> Judgement:
         said: list[int] = []
@@ -237,6 +249,7 @@ def round_bench(
     limits: RoundLimits | None = None,
     step_ms: float = 10.0,
     failures: int = 0,
+    looked_up: int = 0,
 ) -> RoundBench:
     """A fresh session on a fake engine."""
     stop = stop or StopConditions(max_tokens=1000)
@@ -244,7 +257,7 @@ def round_bench(
     clock, target = HandClock(), FunctionTarget(seed, says_eos=says_eos)
     verdicts: list[Verdict] = []
     queries: list[PsiQuery] = []
-    engine = SteppedEngine(target, list(committed), clock, step_ms, failures)
+    engine = SteppedEngine(target, list(committed), clock, step_ms, failures, looked_up)
     tracker = StopTracker(stop, LetterTable())
     tracker.settle(committed)
 

@@ -13,6 +13,9 @@ from draftmesh.core.text import TokenPrefix
 MIN_WAITING_ROUNDS = 16
 """Rounds of one session that every verifier lets wait for the one that it is at."""
 
+MAX_LOOKUP_TOKENS = 8
+"""Tokens that a step of a free run judges at most: what followed where the text's end occurred before."""
+
 
 @dataclass(frozen=True, slots=True)
 class VerifyOpen:
@@ -45,7 +48,8 @@ class VerifyRound:
     draft_ids: tuple[int, ...] = ()
     evidence: Evidence | None = None
     free_run: int = 0
-    """Tokens to decode after the draft is judged, at most, giving way at a token boundary to a matching round."""
+    """Steps to take after the draft is judged, at most, giving way at a token boundary to a matching round. A step says
+    a token; one of ``exact`` or ``tli-exact`` more, where the verifier has looked up what the target says."""
 
 
 class RoundStatus(enum.IntEnum):
@@ -106,7 +110,10 @@ class Verdict:
     """Sequences that shared the engine's last step with this round."""
 
     batch_rows: int = 1
-    """Token rows of that step."""
+    """Token rows of that step, less those that were looked up."""
+
+    steps: int = 0
+    """Of the engine, in which the tokens were said; 0: one for the draft and one for each token after it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from draftmesh.engine.limits import EngineLimits
 from draftmesh.engine.model_runner import Runner
 from draftmesh.engine.paging import Paging
 from draftmesh.engine.scheduler import Ready, ScheduledRows, Scheduler
-from draftmesh.engine.sequence import Sequence, SequenceListener
+from draftmesh.engine.sequence import RunDrafter, Sequence, SequenceListener
 from draftmesh.engine.stats import EngineStats, StepMeter, StepReport
 
 _log = structlog.get_logger(__name__)
@@ -66,10 +66,12 @@ class Engine:
         listener: SequenceListener,
         *,
         method: Method,
+        run_drafter: RunDrafter | None = None,
     ) -> Sequence:
         """Take a sequence in; its KV is computed as room allows, before the first request if possible.
 
-        ``history`` knows the prompt; whatever it lacks of ``generated_ids`` is appended to it.
+        ``history`` knows the prompt; whatever it lacks of ``generated_ids`` is appended to it. Steps without a draft
+        have one of ``run_drafter``.
 
         Raises:
             PromptEmptyError: no token at all to predict from.
@@ -85,23 +87,24 @@ class Engine:
         if len(self._sequences) >= self.limits.max_sequences:
             raise ExhaustedError(f"all {self.limits.max_sequences} sequences are in use")
         history.append(generated_ids[len(history) :])
-        seq = Sequence(next(self._ids), tokens, len(prompt_ids), history, listener, method)
+        seq = Sequence(next(self._ids), tokens, len(prompt_ids), history, listener, method, run_drafter)
         self._sequences[seq.sequence_id] = seq
         self._scheduler.add(seq)
         return seq
 
     def submit(self, seq: Sequence, draft: Seq[int] = (), *, terms: object | None = None, run: int = 0) -> None:
-        """Judge ``draft``; then decode up to ``run`` more tokens, one a step, as far as the context reaches.
+        """Judge ``draft``; then decode for up to ``run`` more steps, as far as the context reaches.
 
-        The listener hears after every step: of 1 to ``1 + len(draft)`` tokens first, of one token each time then. A
-        judgement with a residual ends the request after the tokens that it accepts, perhaps none.
+        The listener hears after every step: of 1 to ``1 + len(draft)`` tokens first, of one token each time then, or
+        more where the sequence has a run drafter. A judgement with a residual ends the request after the tokens that it
+        accepts, perhaps none.
 
         Args:
             seq: A sequence at rest.
             draft: Ids that the judge knows. One that the model has no row for can only be rejected, so what the model
                 would say after it is of no account.
             terms: What the judge has to know of the draft; not looked at here.
-            run: Tokens to decode after the judging step.
+            run: Steps to take after the judging step.
 
         Raises:
             StateError: the sequence is closed, or busy with a request.
@@ -110,7 +113,7 @@ class Engine:
         self._check_rests(seq)
         if len(draft) > (room := self.room(seq)) or room < 0:
             raise PromptTooLongError(f"a draft of {len(draft)} tokens, but there is room for {max(0, room)}")
-        seq.begin(tuple(draft), terms, run)
+        seq.begin(tuple(draft), terms, run, room=room)
 
     def room(self, seq: Sequence) -> int:
         """Draft tokens that a request may have now; negative when the context is full."""
@@ -172,9 +175,11 @@ class Engine:
         began = self._clock()
         logits = self._runner.run(packed)
         forward_ms = 1000.0 * (self._clock() - began)
-        said = judge_batch(self._judge, logits, [rows.seq for rows in batch if rows.judged])
+        judged = [rows.seq for rows in batch if rows.judged]
+        looked_up_rows = sum(seq.looked_up for seq in judged)
+        said = judge_batch(self._judge, logits, judged)
         settled = self._commit_all(batch, said)
-        report = self._report(batch, started, forward_ms)
+        report = self._report(batch, started, forward_ms, looked_up_rows)
         self._notify(settled, report)
         return report
 
@@ -265,7 +270,7 @@ class Engine:
         if self._ends(seq, judgement, settled):
             seq.rest()
         else:
-            seq.begin((), None, seq.run - 1)
+            seq.begin((), None, seq.run - 1, room=self.room(seq))
         return settled
 
     def _ends(self, seq: Sequence, judgement: Judgement, settled: tuple[int, ...]) -> bool:
@@ -297,9 +302,10 @@ class Engine:
         except Exception:
             _log.exception("a listener failed on hearing of a failure", sequence_id=seq.sequence_id)
 
-    def _report(self, batch: list[ScheduledRows], started: float, forward_ms: float) -> StepReport:
+    def _report(self, batch: list[ScheduledRows], started: float, forward_ms: float, looked_up_rows: int) -> StepReport:
         rows = sum(rows.count for rows in batch)
-        report = StepReport(rows, len(batch), 1000.0 * (self._clock() - started), started, forward_ms)
+        elapsed_ms = 1000.0 * (self._clock() - started)
+        report = StepReport(rows, len(batch), elapsed_ms, started, forward_ms, looked_up_rows)
         self._meter.add(report)
         return report
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -37,6 +38,16 @@ class SequenceListener(Protocol):
         """The sequence is closed and will hear nothing more."""
 
 
+class RunDrafter(Protocol):
+    """Drafts for one sequence while nobody else does; called on the engine's thread, between steps.
+
+    An exception raised here fails this sequence alone.
+    """
+
+    def draft(self, tokens: Seq[int], limit: int) -> tuple[int, ...]:
+        """What may follow ``tokens``, all there are: at most ``limit`` ids that the judge knows, perhaps none."""
+
+
 @dataclass(slots=True, eq=False)
 class Sequence:
     """Tokens, how many of them have valid KV, and what is wanted next.
@@ -56,6 +67,9 @@ class Sequence:
     history: History
     listener: SequenceListener
     method: Method
+    run_drafter: RunDrafter | None = None
+    """None: a step without a draft has none."""
+
     num_computed: int = 0
     block_table: list[int] = field(default_factory=list)
     """Block ids in order of position."""
@@ -67,8 +81,11 @@ class Sequence:
     terms: object | None = None
     """What the judge has to know of the draft; the engine hands it on unread."""
 
+    looked_up: int = 0
+    """Tokens of the draft if the run drafter has made it, else 0."""
+
     run: int = 0
-    """Tokens still to decode after the draft is judged, one a step."""
+    """Steps still to take after the draft is judged."""
 
     busy: bool = False
     """A request is under way: something remains to be judged."""
@@ -103,12 +120,14 @@ class Sequence:
             return len(self.tokens) + len(self.draft)
         return len(self.tokens) - 1 if self.eager else 0
 
-    def begin(self, draft: tuple[int, ...], terms: object | None, run: int) -> None:
-        """Take on a request."""
-        self.draft, self.terms, self.run = draft, terms, run
+    def begin(self, draft: tuple[int, ...], terms: object | None, run: int, *, room: int = 0) -> None:
+        """Take on a request; without a draft the run drafter may make one of ``room`` tokens."""
+        looks_up = self.run_drafter is not None and not draft and terms is None and room > 0
+        looked_up = self.run_drafter.draft(self.tokens, room)[:room] if looks_up and self.run_drafter else ()
+        self.draft, self.terms, self.run, self.looked_up = draft or looked_up, terms, run, len(looked_up)
         self.busy = self.eager = True
 
     def rest(self) -> None:
         """Drop what is left of the request."""
-        self.draft, self.terms, self.run = (), None, 0
+        self.draft, self.terms, self.run, self.looked_up = (), None, 0, 0
         self.busy = self.waited = self.has_news = False

@@ -30,6 +30,9 @@ class StepReport:
     forward_milliseconds: float = 0.0
     """Of ``milliseconds``, the model's forward; on a device that works by itself, until it has its orders."""
 
+    looked_up_rows: int = 0
+    """Of ``rows``, those of drafts that run drafters have made."""
+
 
 @dataclass(frozen=True, slots=True)
 class EngineStats:

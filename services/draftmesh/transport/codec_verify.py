@@ -180,6 +180,7 @@ def verdict_to_proto(verdict: Verdict) -> verifier_pb2.Verdict:
         forward_ms=verdict.timings.forward_ms,
         batch_sequences=verdict.batch_sequences,
         batch_rows=verdict.batch_rows,
+        steps=verdict.steps,
     )
 
 
@@ -200,6 +201,7 @@ def verdict_from_proto(message: verifier_pb2.Verdict) -> Verdict:
         timings=RoundTimings(message.queue_ms, message.compute_ms, message.forward_ms),
         batch_sequences=message.batch_sequences,
         batch_rows=message.batch_rows,
+        steps=message.steps,
     )
 
 

@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from draftmesh.v1 import common_pb2 as draftmesh_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x64raftmesh/v1/verifier.proto\x12\x0c\x64raftmesh.v1\x1a\x19\x64raftmesh/v1/common.proto\"\xd0\x01\n\rVerifyRequest\x12\"\n\x05\x66\x65nce\x18\x01 \x01(\x0b\x32\x13.draftmesh.v1.Fence\x12\x13\n\x0btraceparent\x18\x02 \x01(\t\x12(\n\x04open\x18\x03 \x01(\x0b\x32\x18.draftmesh.v1.OpenVerifyH\x00\x12$\n\x05round\x18\x04 \x01(\x0b\x32\x13.draftmesh.v1.RoundH\x00\x12+\n\tpsi_reply\x18\x05 \x01(\x0b\x32\x16.draftmesh.v1.PsiReplyH\x00\x42\t\n\x07message\"\xf8\x01\n\x0eVerifyResponse\x12\"\n\x05\x66\x65nce\x18\x01 \x01(\x0b\x32\x13.draftmesh.v1.Fence\x12,\n\x06opened\x18\x02 \x01(\x0b\x32\x1a.draftmesh.v1.VerifyOpenedH\x00\x12(\n\x07verdict\x18\x03 \x01(\x0b\x32\x15.draftmesh.v1.VerdictH\x00\x12+\n\tpsi_query\x18\x04 \x01(\x0b\x32\x16.draftmesh.v1.PsiQueryH\x00\x12\x32\n\x08\x64raining\x18\x05 \x01(\x0b\x32\x1e.draftmesh.v1.VerifierDrainingH\x00\x42\t\n\x07message\"\x89\x02\n\nOpenVerify\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x12\n\nprompt_ids\x18\x02 \x03(\r\x12\x15\n\rcommitted_ids\x18\x03 \x03(\r\x12(\n\x08sampling\x18\x04 \x01(\x0b\x32\x16.draftmesh.v1.Sampling\x12*\n\x04stop\x18\x05 \x01(\x0b\x32\x1c.draftmesh.v1.StopConditions\x12)\n\tnoise_key\x18\x06 \x01(\x0b\x32\x16.draftmesh.v1.NoiseKey\x12$\n\x06method\x18\x07 \x01(\x0e\x32\x14.draftmesh.v1.Method\x12\x15\n\rtarget_digest\x18\x08 \x01(\x0c\"?\n\x0cVerifyOpened\x12\x15\n\rtarget_digest\x18\x01 \x01(\x0c\x12\x18\n\x10max_draft_tokens\x18\x02 \x01(\r\"\x8e\x01\n\x05Round\x12\r\n\x05round\x18\x01 \x01(\x04\x12\'\n\x04\x62\x61se\x18\x02 \x01(\x0b\x32\x19.draftmesh.v1.TokenPrefix\x12\x11\n\tdraft_ids\x18\x03 \x03(\r\x12(\n\x08\x65vidence\x18\x04 \x01(\x0b\x32\x16.draftmesh.v1.Evidence\x12\x10\n\x08\x66ree_run\x18\x05 \x01(\r\"\xfb\x02\n\x07Verdict\x12\r\n\x05round\x18\x01 \x01(\x04\x12)\n\x06status\x18\x02 \x01(\x0e\x32\x19.draftmesh.v1.RoundStatus\x12\'\n\x04\x62\x61se\x18\x03 \x01(\x0b\x32\x19.draftmesh.v1.TokenPrefix\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x04 \x01(\r\x12\x0e\n\x06tokens\x18\x05 \x03(\r\x12\x31\n\rfinish_reason\x18\x06 \x01(\x0e\x32\x1a.draftmesh.v1.FinishReason\x12\x13\n\x0btext_length\x18\x07 \x01(\x04\x12-\n\x08logprobs\x18\x08 \x03(\x0b\x32\x1b.draftmesh.v1.TokenLogprobs\x12\r\n\x05\x66inal\x18\t \x01(\x08\x12\x10\n\x08queue_ms\x18\n \x01(\x01\x12\x12\n\ncompute_ms\x18\x0b \x01(\x01\x12\x17\n\x0f\x62\x61tch_sequences\x18\x0c \x01(\r\x12\x12\n\nbatch_rows\x18\r \x01(\r\x12\x12\n\nforward_ms\x18\x0e \x01(\x01\"F\n\rTokenLogprobs\x12\x0e\n\x06\x63hosen\x18\x01 \x01(\x01\x12\x0f\n\x07top_ids\x18\x02 \x03(\r\x12\x14\n\x0ctop_logprobs\x18\x03 \x03(\x01\"T\n\x08PsiQuery\x12\x10\n\x08query_id\x18\x01 \x01(\x04\x12)\n\x06prefix\x18\x02 \x01(\x0b\x32\x19.draftmesh.v1.TokenPrefix\x12\x0b\n\x03ids\x18\x03 \x03(\r\")\n\x08PsiReply\x12\x10\n\x08query_id\x18\x01 \x01(\x04\x12\x0b\n\x03psi\x18\x02 \x03(\x01\"$\n\x10VerifierDraining\x12\x10\n\x08grace_ms\x18\x01 \x01(\r\"\x18\n\x16GetVerifierInfoRequest\"\x9a\x02\n\x17GetVerifierInfoResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rtarget_digest\x18\x02 \x01(\x0c\x12\x19\n\x11vocabulary_digest\x18\x03 \x01(\x0c\x12\x18\n\x10tokenizer_digest\x18\x04 \x01(\x0c\x12%\n\x07methods\x18\x05 \x03(\x0e\x32\x14.draftmesh.v1.Method\x12\x1a\n\x12max_context_tokens\x18\x06 \x01(\r\x12\x18\n\x10max_draft_tokens\x18\x07 \x01(\r\x12\x14\n\x0cmax_sessions\x18\x08 \x01(\r\x12\x12\n\nparameters\x18\t \x01(\x04\x12\r\n\x05\x64type\x18\n \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x0b \x01(\t\"-\n\x1bGetVerifierTokenizerRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\"K\n\x1cGetVerifierTokenizerResponse\x12+\n\x05\x63hunk\x18\x01 \x01(\x0b\x32\x1c.draftmesh.v1.TokenizerChunk\"\x16\n\x14WatchVerifierRequest\"?\n\x15WatchVerifierResponse\x12&\n\x04load\x18\x01 \x01(\x0b\x32\x18.draftmesh.v1.LoadReport*Z\n\x0bRoundStatus\x12\x1c\n\x18ROUND_STATUS_UNSPECIFIED\x10\x00\x12\x15\n\x11ROUND_STATUS_DONE\x10\x01\x12\x16\n\x12ROUND_STATUS_STALE\x10\x02\x32\x87\x03\n\x0fVerifierService\x12G\n\x06Verify\x12\x1b.draftmesh.v1.VerifyRequest\x1a\x1c.draftmesh.v1.VerifyResponse(\x01\x30\x01\x12^\n\x0fGetVerifierInfo\x12$.draftmesh.v1.GetVerifierInfoRequest\x1a%.draftmesh.v1.GetVerifierInfoResponse\x12o\n\x14GetVerifierTokenizer\x12).draftmesh.v1.GetVerifierTokenizerRequest\x1a*.draftmesh.v1.GetVerifierTokenizerResponse0\x01\x12Z\n\rWatchVerifier\x12\".draftmesh.v1.WatchVerifierRequest\x1a#.draftmesh.v1.WatchVerifierResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x64raftmesh/v1/verifier.proto\x12\x0c\x64raftmesh.v1\x1a\x19\x64raftmesh/v1/common.proto\"\xd0\x01\n\rVerifyRequest\x12\"\n\x05\x66\x65nce\x18\x01 \x01(\x0b\x32\x13.draftmesh.v1.Fence\x12\x13\n\x0btraceparent\x18\x02 \x01(\t\x12(\n\x04open\x18\x03 \x01(\x0b\x32\x18.draftmesh.v1.OpenVerifyH\x00\x12$\n\x05round\x18\x04 \x01(\x0b\x32\x13.draftmesh.v1.RoundH\x00\x12+\n\tpsi_reply\x18\x05 \x01(\x0b\x32\x16.draftmesh.v1.PsiReplyH\x00\x42\t\n\x07message\"\xf8\x01\n\x0eVerifyResponse\x12\"\n\x05\x66\x65nce\x18\x01 \x01(\x0b\x32\x13.draftmesh.v1.Fence\x12,\n\x06opened\x18\x02 \x01(\x0b\x32\x1a.draftmesh.v1.VerifyOpenedH\x00\x12(\n\x07verdict\x18\x03 \x01(\x0b\x32\x15.draftmesh.v1.VerdictH\x00\x12+\n\tpsi_query\x18\x04 \x01(\x0b\x32\x16.draftmesh.v1.PsiQueryH\x00\x12\x32\n\x08\x64raining\x18\x05 \x01(\x0b\x32\x1e.draftmesh.v1.VerifierDrainingH\x00\x42\t\n\x07message\"\x89\x02\n\nOpenVerify\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x12\n\nprompt_ids\x18\x02 \x03(\r\x12\x15\n\rcommitted_ids\x18\x03 \x03(\r\x12(\n\x08sampling\x18\x04 \x01(\x0b\x32\x16.draftmesh.v1.Sampling\x12*\n\x04stop\x18\x05 \x01(\x0b\x32\x1c.draftmesh.v1.StopConditions\x12)\n\tnoise_key\x18\x06 \x01(\x0b\x32\x16.draftmesh.v1.NoiseKey\x12$\n\x06method\x18\x07 \x01(\x0e\x32\x14.draftmesh.v1.Method\x12\x15\n\rtarget_digest\x18\x08 \x01(\x0c\"?\n\x0cVerifyOpened\x12\x15\n\rtarget_digest\x18\x01 \x01(\x0c\x12\x18\n\x10max_draft_tokens\x18\x02 \x01(\r\"\x8e\x01\n\x05Round\x12\r\n\x05round\x18\x01 \x01(\x04\x12\'\n\x04\x62\x61se\x18\x02 \x01(\x0b\x32\x19.draftmesh.v1.TokenPrefix\x12\x11\n\tdraft_ids\x18\x03 \x03(\r\x12(\n\x08\x65vidence\x18\x04 \x01(\x0b\x32\x16.draftmesh.v1.Evidence\x12\x10\n\x08\x66ree_run\x18\x05 \x01(\r\"\x8a\x03\n\x07Verdict\x12\r\n\x05round\x18\x01 \x01(\x04\x12)\n\x06status\x18\x02 \x01(\x0e\x32\x19.draftmesh.v1.RoundStatus\x12\'\n\x04\x62\x61se\x18\x03 \x01(\x0b\x32\x19.draftmesh.v1.TokenPrefix\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x04 \x01(\r\x12\x0e\n\x06tokens\x18\x05 \x03(\r\x12\x31\n\rfinish_reason\x18\x06 \x01(\x0e\x32\x1a.draftmesh.v1.FinishReason\x12\x13\n\x0btext_length\x18\x07 \x01(\x04\x12-\n\x08logprobs\x18\x08 \x03(\x0b\x32\x1b.draftmesh.v1.TokenLogprobs\x12\r\n\x05\x66inal\x18\t \x01(\x08\x12\x10\n\x08queue_ms\x18\n \x01(\x01\x12\x12\n\ncompute_ms\x18\x0b \x01(\x01\x12\x17\n\x0f\x62\x61tch_sequences\x18\x0c \x01(\r\x12\x12\n\nbatch_rows\x18\r \x01(\r\x12\x12\n\nforward_ms\x18\x0e \x01(\x01\x12\r\n\x05steps\x18\x0f \x01(\r\"F\n\rTokenLogprobs\x12\x0e\n\x06\x63hosen\x18\x01 \x01(\x01\x12\x0f\n\x07top_ids\x18\x02 \x03(\r\x12\x14\n\x0ctop_logprobs\x18\x03 \x03(\x01\"T\n\x08PsiQuery\x12\x10\n\x08query_id\x18\x01 \x01(\x04\x12)\n\x06prefix\x18\x02 \x01(\x0b\x32\x19.draftmesh.v1.TokenPrefix\x12\x0b\n\x03ids\x18\x03 \x03(\r\")\n\x08PsiReply\x12\x10\n\x08query_id\x18\x01 \x01(\x04\x12\x0b\n\x03psi\x18\x02 \x03(\x01\"$\n\x10VerifierDraining\x12\x10\n\x08grace_ms\x18\x01 \x01(\r\"\x18\n\x16GetVerifierInfoRequest\"\x9a\x02\n\x17GetVerifierInfoResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rtarget_digest\x18\x02 \x01(\x0c\x12\x19\n\x11vocabulary_digest\x18\x03 \x01(\x0c\x12\x18\n\x10tokenizer_digest\x18\x04 \x01(\x0c\x12%\n\x07methods\x18\x05 \x03(\x0e\x32\x14.draftmesh.v1.Method\x12\x1a\n\x12max_context_tokens\x18\x06 \x01(\r\x12\x18\n\x10max_draft_tokens\x18\x07 \x01(\r\x12\x14\n\x0cmax_sessions\x18\x08 \x01(\r\x12\x12\n\nparameters\x18\t \x01(\x04\x12\r\n\x05\x64type\x18\n \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x0b \x01(\t\"-\n\x1bGetVerifierTokenizerRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\"K\n\x1cGetVerifierTokenizerResponse\x12+\n\x05\x63hunk\x18\x01 \x01(\x0b\x32\x1c.draftmesh.v1.TokenizerChunk\"\x16\n\x14WatchVerifierRequest\"?\n\x15WatchVerifierResponse\x12&\n\x04load\x18\x01 \x01(\x0b\x32\x18.draftmesh.v1.LoadReport*Z\n\x0bRoundStatus\x12\x1c\n\x18ROUND_STATUS_UNSPECIFIED\x10\x00\x12\x15\n\x11ROUND_STATUS_DONE\x10\x01\x12\x16\n\x12ROUND_STATUS_STALE\x10\x02\x32\x87\x03\n\x0fVerifierService\x12G\n\x06Verify\x12\x1b.draftmesh.v1.VerifyRequest\x1a\x1c.draftmesh.v1.VerifyResponse(\x01\x30\x01\x12^\n\x0fGetVerifierInfo\x12$.draftmesh.v1.GetVerifierInfoRequest\x1a%.draftmesh.v1.GetVerifierInfoResponse\x12o\n\x14GetVerifierTokenizer\x12).draftmesh.v1.GetVerifierTokenizerRequest\x1a*.draftmesh.v1.GetVerifierTokenizerResponse0\x01\x12Z\n\rWatchVerifier\x12\".draftmesh.v1.WatchVerifierRequest\x1a#.draftmesh.v1.WatchVerifierResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'draftmesh.v1.verifier_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROUNDSTATUS']._serialized_start=2157
-  _globals['_ROUNDSTATUS']._serialized_end=2247
+  _globals['_ROUNDSTATUS']._serialized_start=2172
+  _globals['_ROUNDSTATUS']._serialized_end=2262
   _globals['_VERIFYREQUEST']._serialized_start=73
   _globals['_VERIFYREQUEST']._serialized_end=281
   _globals['_VERIFYRESPONSE']._serialized_start=284
@@ -45,27 +45,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ROUND']._serialized_start=868
   _globals['_ROUND']._serialized_end=1010
   _globals['_VERDICT']._serialized_start=1013
-  _globals['_VERDICT']._serialized_end=1392
-  _globals['_TOKENLOGPROBS']._serialized_start=1394
-  _globals['_TOKENLOGPROBS']._serialized_end=1464
-  _globals['_PSIQUERY']._serialized_start=1466
-  _globals['_PSIQUERY']._serialized_end=1550
-  _globals['_PSIREPLY']._serialized_start=1552
-  _globals['_PSIREPLY']._serialized_end=1593
-  _globals['_VERIFIERDRAINING']._serialized_start=1595
-  _globals['_VERIFIERDRAINING']._serialized_end=1631
-  _globals['_GETVERIFIERINFOREQUEST']._serialized_start=1633
-  _globals['_GETVERIFIERINFOREQUEST']._serialized_end=1657
-  _globals['_GETVERIFIERINFORESPONSE']._serialized_start=1660
-  _globals['_GETVERIFIERINFORESPONSE']._serialized_end=1942
-  _globals['_GETVERIFIERTOKENIZERREQUEST']._serialized_start=1944
-  _globals['_GETVERIFIERTOKENIZERREQUEST']._serialized_end=1989
-  _globals['_GETVERIFIERTOKENIZERRESPONSE']._serialized_start=1991
-  _globals['_GETVERIFIERTOKENIZERRESPONSE']._serialized_end=2066
-  _globals['_WATCHVERIFIERREQUEST']._serialized_start=2068
-  _globals['_WATCHVERIFIERREQUEST']._serialized_end=2090
-  _globals['_WATCHVERIFIERRESPONSE']._serialized_start=2092
-  _globals['_WATCHVERIFIERRESPONSE']._serialized_end=2155
-  _globals['_VERIFIERSERVICE']._serialized_start=2250
-  _globals['_VERIFIERSERVICE']._serialized_end=2641
+  _globals['_VERDICT']._serialized_end=1407
+  _globals['_TOKENLOGPROBS']._serialized_start=1409
+  _globals['_TOKENLOGPROBS']._serialized_end=1479
+  _globals['_PSIQUERY']._serialized_start=1481
+  _globals['_PSIQUERY']._serialized_end=1565
+  _globals['_PSIREPLY']._serialized_start=1567
+  _globals['_PSIREPLY']._serialized_end=1608
+  _globals['_VERIFIERDRAINING']._serialized_start=1610
+  _globals['_VERIFIERDRAINING']._serialized_end=1646
+  _globals['_GETVERIFIERINFOREQUEST']._serialized_start=1648
+  _globals['_GETVERIFIERINFOREQUEST']._serialized_end=1672
+  _globals['_GETVERIFIERINFORESPONSE']._serialized_start=1675
+  _globals['_GETVERIFIERINFORESPONSE']._serialized_end=1957
+  _globals['_GETVERIFIERTOKENIZERREQUEST']._serialized_start=1959
+  _globals['_GETVERIFIERTOKENIZERREQUEST']._serialized_end=2004
+  _globals['_GETVERIFIERTOKENIZERRESPONSE']._serialized_start=2006
+  _globals['_GETVERIFIERTOKENIZERRESPONSE']._serialized_end=2081
+  _globals['_WATCHVERIFIERREQUEST']._serialized_start=2083
+  _globals['_WATCHVERIFIERREQUEST']._serialized_end=2105
+  _globals['_WATCHVERIFIERRESPONSE']._serialized_start=2107
+  _globals['_WATCHVERIFIERRESPONSE']._serialized_end=2170
+  _globals['_VERIFIERSERVICE']._serialized_start=2265
+  _globals['_VERIFIERSERVICE']._serialized_end=2656
 # @@protoc_insertion_point(module_scope)

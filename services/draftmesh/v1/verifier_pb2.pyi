@@ -251,8 +251,9 @@ class Round(_message.Message):
     round: _builtins.int
     """Counts from 1 without gaps."""
     free_run: _builtins.int
-    """Tokens to decode at most without a draft, after the draft is judged; gives way at a token boundary to a round
-    that matches.
+    """Steps to take at most without a draft, after the draft is judged; gives way at a token boundary to a round that
+    matches. Each says a token, or with METHOD_EXACT and METHOD_TLI_EXACT as many as the target says of what followed
+    where the text's end occurred before.
     """
     @_builtins.property
     def base(self) -> _common_pb2.TokenPrefix:
@@ -303,6 +304,7 @@ class Verdict(_message.Message):
     BATCH_SEQUENCES_FIELD_NUMBER: _builtins.int
     BATCH_ROWS_FIELD_NUMBER: _builtins.int
     FORWARD_MS_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
     round: _builtins.int
     """The round it answers."""
     status: Global___RoundStatus.ValueType
@@ -322,9 +324,11 @@ class Verdict(_message.Message):
     batch_sequences: _builtins.int
     """Sequences that shared the last such step."""
     batch_rows: _builtins.int
-    """Token rows of that step."""
+    """Token rows of that step, less those that were looked up."""
     forward_ms: _builtins.float
     """Of compute_ms, the milliseconds of the model's forwards: the rest was scheduling, judging and committing."""
+    steps: _builtins.int
+    """Engine steps in which the tokens were said. 0: one for the draft, and one for each token after it."""
     @_builtins.property
     def base(self) -> _common_pb2.TokenPrefix:
         """The committed ids before these tokens; for a stale round, the verifier's present state."""
@@ -354,10 +358,11 @@ class Verdict(_message.Message):
         batch_sequences: _builtins.int = ...,
         batch_rows: _builtins.int = ...,
         forward_ms: _builtins.float = ...,
+        steps: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["base", b"base"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "base", b"base", "batch_rows", b"batch_rows", "batch_sequences", b"batch_sequences", "compute_ms", b"compute_ms", "final", b"final", "finish_reason", b"finish_reason", "forward_ms", b"forward_ms", "logprobs", b"logprobs", "queue_ms", b"queue_ms", "round", b"round", "status", b"status", "text_length", b"text_length", "tokens", b"tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "base", b"base", "batch_rows", b"batch_rows", "batch_sequences", b"batch_sequences", "compute_ms", b"compute_ms", "final", b"final", "finish_reason", b"finish_reason", "forward_ms", b"forward_ms", "logprobs", b"logprobs", "queue_ms", b"queue_ms", "round", b"round", "status", b"status", "steps", b"steps", "text_length", b"text_length", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from draftmesh.core.text import TokenPrefix
 from draftmesh.core.verify import RoundStatus, RoundTimings, TokenLogprobs, Verdict, VerifyRound
 from draftmesh.decoding.stopping import Settled
+from draftmesh.verifier.placement import proposes
 
 if TYPE_CHECKING:
     from draftmesh.decoding.string_rejection import Recovered
@@ -35,11 +36,12 @@ class RoundAnswer:
     def add(self, tokens: tuple[int, ...], judgement: Judgement, step: StepReport, *, last: bool) -> None:
         """Take in what one engine step committed; ``last``: no other step follows."""
         if not self.judged:
-            self._accepted = min(judgement.accepted, len(tokens))
+            self._accepted = min(judgement.accepted, len(tokens)) if proposes(self.request) else 0
             self._queue_ms = max(0.0, (step.started - self._arrived_s) * 1000)
         self.judged, self.complete = True, last
         self._tokens += tokens
         self._logprobs += judgement.logprobs[: len(tokens)]
+        self._steps += 1
         self._compute_ms += step.milliseconds
         self._forward_ms += step.forward_milliseconds
         self._last_step = step
@@ -79,7 +81,8 @@ class RoundAnswer:
             final=final,
             timings=RoundTimings(self._queue_ms, self._compute_ms, self._forward_ms),
             batch_sequences=step.sequences if step else 0,
-            batch_rows=step.rows if step else 0,
+            batch_rows=step.rows - step.looked_up_rows if step else 0,
+            steps=self._steps,
         )
         self._base = self._base.extend(self._tokens)
         self._sent_s = now_s
@@ -90,5 +93,6 @@ class RoundAnswer:
         self._accepted = 0
         self._tokens: tuple[int, ...] = ()
         self._logprobs: tuple[TokenLogprobs, ...] = ()
+        self._steps = 0
         self._compute_ms = 0.0
         self._forward_ms = 0.0

@@ -155,7 +155,7 @@ async def _server(
 
 
 def _target(config: VerifierConfig, loaded: LoadedModel, engine: EngineThread, gathering: Gathering) -> Target:
-    limits = RoundLimits(config.max_waiting_rounds, config.kept_rounds, config.flush_interval_ms)
+    limits = RoundLimits(config.max_waiting_rounds, config.kept_rounds, config.flush_interval_ms, config.lookup_tokens)
     vocabulary = loaded.tokenizer.vocabulary
     return Target(_info(config, loaded, engine), vocabulary, loaded.vocabulary_size, engine, limits, gathering)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from draftmesh.core.errors import ConfigError
-from draftmesh.core.ranges import require_at_least, require_not_negative, require_positive
-from draftmesh.core.verify import MIN_WAITING_ROUNDS
+from draftmesh.core.ranges import require_at_least, require_between, require_not_negative, require_positive
+from draftmesh.core.verify import MAX_LOOKUP_TOKENS, MIN_WAITING_ROUNDS
 from draftmesh.engine.config import EngineConfig
 
 
@@ -42,6 +42,11 @@ class VerifierConfig:
     flush_interval_ms: float = 50.0
     """A free run sends its tokens at least this often, but for steps that are put off."""
 
+    lookup_tokens: int = 5
+    """Tokens at most that a step without a draft judges: what followed where the text's end occurred before. As many as
+    pay, by what of them stands and what a row costs. For ``exact`` and ``tli-exact``, whose text is the same; at most
+    8; 0: none."""
+
     gathers: bool = True
     """Put a step off for sessions that are about to come back with their next draft, where two steps would cost more
     than the wait."""
@@ -64,6 +69,7 @@ class VerifierConfig:
         require_at_least(1, self, "max_sessions", "max_draft_tokens")
         require_at_least(MIN_WAITING_ROUNDS, self, "max_waiting_rounds")
         require_at_least(1, self, "kept_rounds", "retry_after_ms")
+        require_between(0, MAX_LOOKUP_TOKENS, self, "lookup_tokens")
         require_not_negative(self, "flush_interval_ms", "drain_grace_s")
         require_positive(self, "watch_interval_s", "open_timeout_s")
         if self.engine.max_sequences < self.max_sessions:

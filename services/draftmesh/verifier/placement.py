@@ -16,7 +16,7 @@ import enum
 from dataclasses import dataclass, replace
 
 from draftmesh.core.evidence import Evidence, PsiEvidence
-from draftmesh.core.verify import VerifyRound
+from draftmesh.core.verify import MAX_LOOKUP_TOKENS, VerifyRound
 from draftmesh.verifier.committed import CommittedTokens
 
 
@@ -40,7 +40,7 @@ class Work:
     draft: tuple[int, ...]
     evidence: Evidence | None
     run: int
-    """Tokens to decode after the judging step, at most, one a step."""
+    """Steps to take after the judging step, at most."""
 
 
 def proposes(request: VerifyRound) -> bool:
@@ -57,7 +57,7 @@ def place(request: VerifyRound, committed: CommittedTokens) -> Placement:
         return Placement.NEVER
     ahead = committed.since(request.base.length)
     if not proposes(request):
-        fits = len(ahead) < _free_tokens(request)
+        fits = len(ahead) < _free_steps(request)
     elif isinstance(request.evidence, PsiEvidence):
         fits = not ahead
     else:
@@ -73,7 +73,7 @@ def remaining_work(request: VerifyRound, committed: CommittedTokens, room: int) 
     """
     skip = len(committed) - request.base.length
     if not proposes(request):
-        return Work((), None, min(_free_tokens(request) - skip, room) - 1)
+        return Work((), None, min(_free_steps(request) - skip, room) - 1)
     draft = request.draft_ids[skip : skip + room - 1]
     evidence = _evidence_of(request, skip, len(draft), fills_room=len(draft) == room - 1)
     return Work(draft, evidence, min(request.free_run, room - 1))
@@ -81,11 +81,12 @@ def remaining_work(request: VerifyRound, committed: CommittedTokens, room: int) 
 
 def reach(request: VerifyRound) -> int:
     """The greatest committed length at which ``request`` could end, if everything in it came true."""
-    tokens = len(request.draft_ids) + 1 + request.free_run if proposes(request) else _free_tokens(request)
-    return request.base.length + tokens
+    steps = request.free_run if proposes(request) else _free_steps(request)
+    judged_tokens = len(request.draft_ids) + 1 if proposes(request) else 0
+    return request.base.length + judged_tokens + steps * (1 + MAX_LOOKUP_TOKENS)
 
 
-def _free_tokens(request: VerifyRound) -> int:
+def _free_steps(request: VerifyRound) -> int:
     # Judging an empty draft gives a token already: asking for nothing asks for that one.
     return max(1, request.free_run)
 

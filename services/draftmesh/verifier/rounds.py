@@ -66,6 +66,9 @@ class RoundLimits:
     flush_interval_ms: float
     """A free run's tokens are sent at least this often."""
 
+    lookup_tokens: int = 0
+    """Tokens that a step without a draft looks up and judges at most."""
+
 
 class Rounds:
     """The rounds of one session, from the first one to the end of the generation."""

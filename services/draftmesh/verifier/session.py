@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from draftmesh.core.errors import DraftmeshError, InvalidRequestError
 from draftmesh.core.protocols import Clock, TokenTable
+from draftmesh.core.sampling import Method
 from draftmesh.core.verify import PsiQuery, PsiReply, Verdict, VerifyOpen, VerifyRound
 from draftmesh.decoding.history import History
 from draftmesh.decoding.stopping import StopTracker
@@ -20,6 +22,7 @@ from draftmesh.verifier.committed import CommittedTokens
 from draftmesh.verifier.gathering import Gathering
 from draftmesh.verifier.placement import Work
 from draftmesh.verifier.rounds import RoundLimits, Rounds
+from draftmesh.verifier.run_lookup import RunLookup, choose_length
 
 Outgoing = Verdict | PsiQuery | Draining
 
@@ -51,6 +54,7 @@ class EngineSession:
         self._steps = steps
         self._gathering = gathering
         self._clock = clock
+        self._limits = limits
         stop = _stop_after(request, table)
         committed = CommittedTokens(request.committed_ids)
         self._rounds = Rounds(self, committed, stop, limits, clock=clock, emit=outbox.put)
@@ -66,7 +70,12 @@ class EngineSession:
         request = self._request
         self._engine = engine
         self._sequence = engine.open(
-            request.prompt_ids, request.committed_ids, self._history, self, method=request.method
+            request.prompt_ids,
+            request.committed_ids,
+            self._history,
+            self,
+            method=request.method,
+            run_drafter=self._run_lookup(engine),
         )
 
     def receive(self, request: VerifyRound, arrived_s: float) -> None:
@@ -122,6 +131,13 @@ class EngineSession:
             self._gathering.forget(self._sequence.sequence_id)
         self._sequence = None
         self._outbox.close(error)
+
+    def _run_lookup(self, engine: Engine) -> RunLookup | None:
+        """What drafts while nobody sends a draft; not where that would be another law, or where none was asked for."""
+        most, method = self._limits.lookup_tokens, self._request.method
+        if not most or method is Method.OFF or method.judges_by_ratio:
+            return None
+        return RunLookup(partial(choose_length, engine), most)
 
     def _take_in(self, message: Callable[[], None]) -> None:
         if self._sequence is None:

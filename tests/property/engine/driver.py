@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from draftmesh.engine.engine import Engine
 from draftmesh.engine.sequence import Sequence as EngineSequence
-from tests.helpers.engines import RecordingListener, open_sequence, run_dry
+from tests.helpers.engines import FakeRunDrafter, RecordingListener, open_sequence, run_dry
 
 Predict = Callable[[Sequence[int]], int]
 """The token that the model itself would say next."""
@@ -21,6 +21,8 @@ class Open:
 
     shared: int
     own: tuple[int, ...]
+    looked_up: int | None = None
+    """A run drafter says so many right tokens and a wrong one; None: there is none."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def operations(vocabulary_size: int, longest_shared: int) -> st.SearchStrategy[l
     few = st.sampled_from([1, 2, vocabulary_size - 1])  # so that sequences often say the same, and share blocks
     tokens = st.lists(few, min_size=1, max_size=2).map(tuple)
     shared = st.sampled_from([0, 3, longest_shared]) | st.integers(0, longest_shared)
-    opens = st.builds(Open, shared, tokens)
+    opens = st.builds(Open, shared, tokens, st.none() | st.integers(0, 3))
     submits = st.builds(Submit, which, st.integers(0, 4), st.integers(0, 2), st.integers(0, 12))
     rewinds = st.builds(Rewind, which, st.integers(0, 9), st.just(()) | tokens)
     steps = st.builds(Steps, st.integers(1, 8))
@@ -96,7 +98,7 @@ class Driver:
     def apply(self, operation: Operation) -> None:
         """Do one thing, if it is possible now."""
         if isinstance(operation, Open):
-            self._start([*self._shared_text[: operation.shared], *operation.own], [])
+            self._start([*self._shared_text[: operation.shared], *operation.own], [], operation.looked_up)
         elif isinstance(operation, Steps):
             for _ in range(operation.count):
                 self._engine.step()
@@ -115,10 +117,12 @@ class Driver:
         self._engine.check_integrity()
         assert self._engine.stats.free_blocks == self._engine.stats.total_blocks
 
-    def _start(self, prompt: list[int], generated: list[int]) -> None:
+    def _start(self, prompt: list[int], generated: list[int], looked_up: int | None = None) -> None:
+        size = self._engine.limits.vocabulary_size
+        drafter = None if looked_up is None else FakeRunDrafter(self._predict, looked_up, size)
         fits = len(prompt) + len(generated) < self._engine.limits.sequence_tokens
         if fits and self._engine.stats.sequences < self._engine.limits.max_sequences:
-            self._open.append(open_sequence(self._engine, prompt, generated))
+            self._open.append(open_sequence(self._engine, prompt, generated, run_drafter=drafter))
 
     def _apply_to(self, pair: tuple[EngineSequence, RecordingListener], operation: Operation) -> None:
         seq, _ = pair

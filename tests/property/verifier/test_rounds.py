@@ -122,7 +122,9 @@ class Client:
 
 def played(seed: int, script: list[Action], stop: StopConditions, says_eos: bool) -> Client:
     """A client that has played the script and waited for all answers."""
-    client = Client(round_bench(seed=seed, stop=stop, says_eos=says_eos, step_ms=20.0, failures=seed % 3))
+    client = Client(
+        round_bench(seed=seed, stop=stop, says_eos=says_eos, step_ms=20.0, failures=seed % 3, looked_up=seed % 4)
+    )
     for action in script:
         client.play(action)
     client.bench.run_out()

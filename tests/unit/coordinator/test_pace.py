@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from draftmesh.coordinator.loop.pace import Pace, PaceConfig
@@ -33,6 +35,20 @@ def test_a_free_run_measures_the_step(pace: Pace) -> None:
     """Time per token of a free run is the duration of a step, as a moving average."""
     pace.observe(verdict(tokens=5, compute_ms=250.0), judged=False)
     assert pace.step_ms == pytest.approx(75.0)
+
+
+def test_a_free_run_that_looks_up_says_how_many_steps_it_took(pace: Pace) -> None:
+    """It says more tokens in them."""
+    pace.observe(replace(verdict(tokens=5, compute_ms=150.0), steps=3), judged=False)
+    assert pace.step_ms == pytest.approx(75.0)
+
+
+@pytest.mark.parametrize(("wait_ms", "spare", "run_on"), [(29, 0, 0), (31, 1, 0), (61, 1, 1), (131, 2, 1), (161, 2, 2)])
+def test_a_target_that_is_far_goes_on_only_if_there_is_more_time(
+    pace: Pace, wait_ms: float, spare: int, run_on: int
+) -> None:
+    """It cannot be told in time that a draft is on its way."""
+    assert (pace.spare_steps(wait_ms), pace.run_on_steps(wait_ms)) == (spare, run_on)
 
 
 def test_a_judged_draft_bounds_the_step_from_above(pace: Pace) -> None:

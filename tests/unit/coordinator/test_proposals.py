@@ -102,12 +102,12 @@ def test_nobody_waits_for_tokens_that_cannot_be_sent() -> None:
     assert decided(Method.EXACT, few, tokens=1, ended=False) == 0
 
 
-@pytest.mark.parametrize(("due_ms", "steps"), [(30.0, 0), (40.0, 1), (90.0, 1), (100.0, 2), (1000.0, 16)])
+@pytest.mark.parametrize(("due_ms", "steps"), [(15.0, 0), (20.0, 1), (75.0, 1), (80.0, 2), (1000.0, 16)])
 def test_the_target_takes_the_steps_that_there_is_time_for_before_a_draft_comes(due_ms: float, steps: int) -> None:
     """A draft that is near is waited for."""
     proposals = proposals_of(FeedStandIn((), ended=False, due_ms=due_ms), HandClock())
     decision = proposals.decide(WAITS)
-    assert (decision.free_run, decision.run_tokens, decision.starved) == (steps > 0, steps or None, False)
+    assert (decision.free_run, decision.run_steps, decision.starved) == (steps > 0, steps or None, False)
     assert not proposals.decide(GOES_ON).free_run
 
 
@@ -195,4 +195,4 @@ def test_a_verifier_that_is_far_goes_on_until_the_next_draft_can_come(
     """Unless a draft that finds it going on would have to wait."""
     clock = HandClock()
     feed = FeedStandIn((), ended=False, ms=10.0)
-    assert heard_from(proposals_of(feed, clock, method), clock, link_ms).run_on_tokens(99) == tokens
+    assert heard_from(proposals_of(feed, clock, method), clock, link_ms).run_on_steps(99) == tokens

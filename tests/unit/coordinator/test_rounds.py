@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from draftmesh.coordinator.loop.rounds import RoundBook
@@ -111,6 +113,14 @@ def test_a_draft_counts_once(book: RoundBook) -> None:
     assert (books.rounds, books.drafted_tokens, books.accepted_tokens, books.free_run_tokens) == (1, 3, 1, 0)
     assert (books.accepted_per_position, books.drafted_per_position, books.target_steps) == ((1,), (1, 1, 1), 1)
     assert (second.ledger(1, 0.0).drafted_tokens, second.ledger(1, 0.0).free_run_tokens) == (0, 1)
+
+
+def test_tokens_that_were_looked_up_took_fewer_steps(book: RoundBook) -> None:
+    """They count as said without a draft."""
+    answer = book.match(replace(done(1, START, 5, 6, 7, 8), steps=2), START)
+    assert answer is not None
+    books = answer.ledger(4, 0.0)
+    assert (books.free_run_tokens, books.accepted_tokens, books.target_steps) == (4, 0, 2)
 
 
 def judging() -> RoundBook:

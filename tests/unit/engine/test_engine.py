@@ -19,6 +19,7 @@ from draftmesh.core.sampling import Method
 from draftmesh.engine.judging import Case, Judgement
 from draftmesh.engine.stats import StepReport
 from tests.helpers.engines import (
+    FakeRunDrafter,
     GreedyJudge,
     RecordingListener,
     UndecidedJudge,
@@ -119,6 +120,49 @@ def test_a_listener_may_close_another_sequence() -> None:
     engine.submit(second)
     run_dry(engine)
     assert (first_listener.tokens, second_listener.tokens) == ([6], [])
+
+
+def test_a_step_without_a_draft_judges_what_a_run_drafter_says() -> None:
+    """As many steps as were asked for, with more tokens; a draft that was sent is judged alone."""
+    engine, runner = fake_engine()
+    drafter = FakeRunDrafter(lambda text: text[-1] + 1, good=2)
+    seq, listener = open_sequence(engine, [1, 2], run_drafter=drafter)
+    engine.submit(seq, [3, 9], run=1)
+    assert run_dry(engine) == 2
+    assert listener.tokens == [3, 4, 5, 6, 7]
+    engine.submit(seq)
+    assert run_dry(engine) == 1
+    assert (listener.tokens[5:], seq.looked_up) == ([8, 9, 10], 0)
+    assert [rows.count for batch in runner.batches for rows in batch] == [4, 4, 4]
+    assert [(step.rows, step.looked_up_rows) for step in listener.steps] == [(4, 0), (4, 3), (4, 3)]
+
+
+def test_a_run_drafter_says_no_more_than_there_is_room_for() -> None:
+    """At the end of the context a step has none."""
+    engine, _ = fake_engine(context_tokens=8)
+    drafter = FakeRunDrafter(lambda text: text[-1] + 1, good=9)
+    seq, listener = open_sequence(engine, [1, 2, 3], run_drafter=drafter)
+    engine.submit(seq, run=9)
+    run_dry(engine)
+    assert (listener.tokens, listener.errors) == ([4, 5, 6, 7, 8], [])
+
+
+def test_a_run_drafter_that_fails_ends_its_own_sequence() -> None:
+    """Nobody else is harmed."""
+    engine, _ = fake_engine()
+
+    def fail(text: Sequence[int]) -> int:
+        if len(text) > 3:
+            raise ValueError("no more")
+        return text[-1] + 1
+
+    bad, bad_listener = open_sequence(engine, [1, 2], run_drafter=FakeRunDrafter(fail, good=0))
+    good, listener = open_sequence(engine, [1, 2])
+    engine.submit(bad, [3], run=3)
+    engine.submit(good, run=2)
+    run_dry(engine)
+    assert ([type(error) for error in bad_listener.errors], bad.closed) == ([InternalError], True)
+    assert listener.tokens == [3, 4, 5]
 
 
 def test_many_sequences_share_a_step() -> None:

@@ -382,6 +382,30 @@ def test_session_goes_on_from_committed_tokens() -> None:
     assert outline(bench.verdicts) == [(1, DONE, 4, 1, 2, True)]
 
 
+def test_a_free_run_says_what_it_has_looked_up() -> None:
+    """None of it is of a draft; its rows are not counted, and its steps are."""
+    bench = round_bench(looked_up=3)
+    bench.send(0, bench.draft(0, right=2, wrong=1), free_run=2)
+    bench.engine.run_out()
+    assert said(bench.verdicts) == bench.target.path(3 + 4 + 4)
+    assert [(v.accepted, len(v.tokens), v.steps, v.batch_rows) for v in bench.verdicts] == [(2, 3, 1, 4), (0, 8, 2, 1)]
+    bench.take()
+    bench.send(11, free_run=3)
+    bench.engine.run_out()
+    assert [(v.accepted, len(v.tokens)) for v in bench.verdicts] == [(0, 4), (0, 8)]
+
+
+def test_a_draft_meets_a_run_that_looks_up() -> None:
+    """It loses what the run has said, however much that is in one step."""
+    bench = round_bench(looked_up=3)
+    free_running(bench, 2)
+    length = len(bench.engine.committed)
+    bench.send(length - 3, bench.draft(length - 3, right=7))
+    bench.engine.step()
+    assert outline(bench.verdicts)[1:] == [(2, DONE, length, 4, 5, True)]
+    assert bench.verdicts[1].tokens == bench.target.path(length + 5)[length:]
+
+
 def test_each_committed_token_has_its_logprobs() -> None:
     """Log probabilities are cut with the tokens."""
     bench = round_bench(stop=StopConditions(max_tokens=3))

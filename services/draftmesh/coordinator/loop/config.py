@@ -23,8 +23,8 @@ class GenerationConfig:
     that; more than one only to a verifier that is far. At most 15: every verifier lets 16 rounds wait, and the draft
     that follows what has not been guessed is one of them; 0: none."""
 
-    free_run_tokens: int = 16
-    """Tokens that the target decodes alone before a session with a drafter looks again."""
+    free_run_steps: int = 16
+    """Steps that the target takes alone before a session with a drafter looks again."""
 
     pace: PaceConfig = field(default_factory=PaceConfig)
     draft_length: DraftLengthConfig = field(default_factory=DraftLengthConfig)
@@ -38,9 +38,9 @@ class GenerationConfig:
         if self.rounds_ahead >= MIN_WAITING_ROUNDS:
             raise ConfigError(f"rounds_ahead must be below {MIN_WAITING_ROUNDS}, got {self.rounds_ahead}")
         require_positive(self, "pace.initial_step_ms", "pace.max_wait_ms")
-        require_positive(self, "free_run_tokens", "feed.max_ahead_tokens", "feed.bond_patience_ms")
+        require_positive(self, "free_run_steps", "feed.max_ahead_tokens", "feed.bond_patience_ms")
         require_positive(self, "failover.patience_ms", "failover.silence.steps", "failover.silence.floor_ms")
         require_positive(self, "proposals.support", "proposals.psi_cap_bytes")
-        require_up_to(1, self, "pace.free_step_share", "pace.smoothing")
+        require_up_to(1, self, "pace.free_step_share", "pace.run_on_share", "pace.smoothing")
         require_not_negative(self, "failover.silence.first_floor_ms", "failover.silence.prompt_token_ms")
         self.draft_length.validate()

@@ -94,7 +94,7 @@ class Generation:
             instruments=instruments,
         )
         length = DraftLength(config.draft_length, job.method, draft_tokens=job.draft_tokens)
-        self._proposals = Proposals(self._feed, self._pace, length, companies, config.free_run_tokens, clock=clock)
+        self._proposals = Proposals(self._feed, self._pace, length, companies, config.free_run_steps, clock=clock)
         self._rounds = RoundMaker(self._transcript, self._proposals, max_tokens=job.stop.max_tokens)
         self._final_error: DraftmeshError | None = None
 

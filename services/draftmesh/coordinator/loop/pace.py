@@ -46,9 +46,14 @@ class PaceConfig:
     takes_free_steps: bool = True
     """Whether the target takes steps alone while a draft is far; never where sessions wait for ``min_wait_ms``."""
 
-    free_step_share: float = 0.6
-    """The target takes a step alone before a draft comes if there is time for this share of the step, in (0, 1]. A
-    draft that comes late by the rest of it loses little, and a token is won."""
+    free_step_share: float = 0.3
+    """The target takes a step alone before a draft begins to come if there is time for this share of the step, in
+    (0, 1]. A draft that comes late by the rest of it loses little, and a token is won, or more where they are looked
+    up."""
+
+    run_on_share: float = 0.6
+    """As large a share is there time for wherever a target that is far takes a step after a draft, in (0, 1]: nobody
+    can tell it in time that the next draft is on its way."""
 
     far_share: float = 0.1
     """A verifier is far if the way there and back takes this share of a step of the target."""
@@ -96,9 +101,11 @@ class Pace:
 
     def spare_steps(self, wait_ms: float) -> int:
         """Steps that the target takes alone while a draft is waited for so long."""
-        if not self._config.takes_free_steps or self._config.min_wait_ms > 0:
-            return 0
-        return math.floor(wait_ms / self._step_ms + 1.0 - self._config.free_step_share)
+        return self._steps_in(wait_ms, self._config.free_step_share)
+
+    def run_on_steps(self, wait_ms: float) -> int:
+        """Steps that a target which is far takes after a draft, if it is so long until another one reaches it."""
+        return self._steps_in(wait_ms, self._config.run_on_share)
 
     def settled(self, now_s: float) -> None:
         """Something was committed: from now on the drafter is being waited for."""
@@ -126,5 +133,11 @@ class Pace:
         if judged:  # a step with more rows bounds a step with one from above
             self._step_ms = min(self._step_ms, compute_ms)
         else:
-            step_ms = compute_ms / len(verdict.tokens)
+            step_ms = compute_ms / (verdict.steps or len(verdict.tokens))
             self._step_ms += self._config.smoothing * (step_ms - self._step_ms)
+
+    def _steps_in(self, wait_ms: float, last_share: float) -> int:
+        """As many as fit, or nearly: of the last one, there need be time for that share."""
+        if not self._config.takes_free_steps or self._config.min_wait_ms > 0:
+            return 0
+        return math.floor(wait_ms / self._step_ms + 1.0 - last_share)

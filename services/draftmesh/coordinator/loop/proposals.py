@@ -68,8 +68,8 @@ class Decision:
     free_run: bool = False
     """The target goes on alone."""
 
-    run_tokens: int | None = None
-    """For so many tokens at most; None: to the end."""
+    run_steps: int | None = None
+    """For so many steps at most; None: to the end."""
 
     starved: bool = False
     """A wait for a draft has ended without one."""
@@ -90,13 +90,13 @@ class Proposals:
         pace: Pace,
         length: DraftLength,
         companies: Companies,
-        free_run_tokens: int,
+        free_run_steps: int,
         *,
         clock: Clock,
     ) -> None:
-        """Where there is a feed, the target goes on alone for ``free_run_tokens`` before it is looked at again."""
+        """Where there is a feed, the target goes on alone for ``free_run_steps`` before it is looked at again."""
         self._feed = feed
-        self._free_run_tokens = free_run_tokens
+        self._free_run_steps = free_run_steps
         self._pace = pace
         self._length = length
         self._companies = companies
@@ -114,18 +114,18 @@ class Proposals:
         """Tokens that the target is to say alone because drafting does not pay; 0: it pays, or is still on trial."""
         return self._length.rest_tokens
 
-    def run_on_tokens(self, most: int) -> int:
-        """How many tokens, at most so many, the target is to go on alone for after a draft until the next one comes.
+    def run_on_steps(self, most: int) -> int:
+        """How many steps, at most so many, the target is to go on alone for after a draft until the next one comes.
 
         If it is far, as many as it has time for before it can be sent a draft that follows what it has said. One that
         is near goes on alone if it is told to.
         """
-        most = min(most, self._free_run_tokens)
+        most = min(most, self._free_run_steps)
         if self._length.plan.runs_on:
             return most
         if self._feed is None or not self._length.may_meet_run or not self._is_far:
             return 0
-        return min(most, self._pace.spare_steps(self._link.ms + self._feed.answers.ms))
+        return min(most, self._pace.run_on_steps(self._link.ms + self._feed.answers.ms))
 
     @contextmanager
     def working_with(self, verifier: Seat[Verifier]) -> Iterator[None]:
@@ -170,7 +170,7 @@ class Proposals:
         if self._feed.bond is not None:
             return self._decide_bound(self._feed, self._feed.bond, state)
         if self.rest_tokens:
-            return Decision(free_run=state.is_idle, run_tokens=self.rest_tokens)
+            return Decision(free_run=state.is_idle, run_steps=self.rest_tokens)
         return self._decide_freely(self._feed, state)
 
     def decide_ahead(
@@ -257,11 +257,11 @@ class Proposals:
         if draft:
             return Decision(draft)
         if spare_steps:
-            return Decision(free_run=True, run_tokens=min(spare_steps, self._free_run_tokens))
+            return Decision(free_run=True, run_steps=min(spare_steps, self._free_run_steps))
         ends_s = self._pace.deadline_s if feed.drafter is not None else self._pace.least_deadline_s
         if state.is_idle and (state.is_refused or now_s >= ends_s):
             starved = feed.drafter is not None and not state.is_refused
-            return Decision(free_run=True, run_tokens=self._free_run_tokens, starved=starved)
+            return Decision(free_run=True, run_steps=self._free_run_steps, starved=starved)
         remaining_s = self._pace.deadline_s - now_s if feed.drafter is not None else ends_s - now_s
         return Decision(wait_s=remaining_s if remaining_s > 0 else None)
 
@@ -293,4 +293,4 @@ class Proposals:
         now_s, ends_s = self._clock.monotonic(), self._pace.deadline_s
         if state.is_idle and now_s < ends_s:
             return Decision(wait_s=ends_s - now_s)
-        return Decision(free_run=state.is_idle, run_tokens=self._free_run_tokens, starved=state.is_idle)
+        return Decision(free_run=state.is_idle, run_steps=self._free_run_steps, starved=state.is_idle)

@@ -38,8 +38,8 @@ class RoundMaker:
         if decision.draft:
             yield self._drafted(Guess((), decision.draft), number)
         if decision.free_run:
-            limit_tokens = self.remaining_tokens if decision.run_tokens is None else decision.run_tokens
-            free_run = min(limit_tokens, self.remaining_tokens)
+            steps = self.remaining_tokens if decision.run_steps is None else decision.run_steps
+            free_run = min(steps, self.remaining_tokens)
             yield Outgoing(VerifyRound(number, self._transcript.prefix, free_run=free_run))
         for ahead, one in enumerate(decision.ahead, number):
             yield self._drafted(one, ahead)
@@ -47,5 +47,5 @@ class RoundMaker:
     def _drafted(self, one: Guess, number: int) -> Outgoing:
         base, draft = self._transcript.prefix.extend(one.expected_ids), one.draft
         left_tokens = self.remaining_tokens - len(one.expected_ids) - len(draft.ids) - 1
-        run_on = self._proposals.run_on_tokens(max(0, left_tokens))
+        run_on = self._proposals.run_on_steps(max(0, left_tokens))
         return Outgoing(VerifyRound(number, base, draft.ids, draft.evidence, run_on), one.expected_ids)

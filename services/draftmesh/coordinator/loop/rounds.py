@@ -46,8 +46,11 @@ class Answer:
 
     @property
     def target_steps(self) -> int:
-        """Steps of the target that it tells of: one for a draft, and one for every token said without one."""
-        return 0 if self.is_stale else int(self.judges) + self._free_tokens
+        """Steps of the target that it tells of: one for a draft, and one for every token said without one.
+
+        Fewer, if some of those were looked up.
+        """
+        return 0 if self.is_stale else self.verdict.steps or int(self.judges) + self._free_tokens
 
     @property
     def rows_without_draft(self) -> int:

@@ -1,0 +1,67 @@
+"""Drafts for a target that decodes alone: what followed where the end of its text occurred before.
+
+A step costs little more for a few rows, and a text often repeats itself, above all a prompt's. So while nobody has sent
+a draft, the target judges one that was looked up: a token of it stands if the target says it too, so what is said is
+the same. How much of them stands is measured all the time, whether they are judged or not; they are as long as pays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from draftmesh.core.sequences import common_length
+from draftmesh.decoding.draft_length import CostCurve, RoundCosts, best_draft_length, goodput
+from draftmesh.decoding.prompt_lookup import PromptLookup
+from draftmesh.engine.engine import Engine
+
+ChooseLength = Callable[[float, int], int]
+"""Tokens that it pays to judge, from the probability that one stands if all before it do, and a limit."""
+
+_PRIOR = 0.5
+_PRIOR_TOKENS = 4.0
+_FORGETTING = 0.9
+"""What is taken to be known of a new text, the tokens that counts as much as, and what the past counts each time."""
+
+
+class RunLookup:
+    """Of one sequence; satisfies ``engine.sequence.RunDrafter``."""
+
+    def __init__(self, choose_length: ChooseLength, most: int) -> None:
+        """Drafts of ``most`` tokens at most."""
+        self._choose_length = choose_length
+        self._most = most
+        self._text = PromptLookup()
+        self._guess: tuple[int, ...] = ()  # what follows the text so far
+        self._stood = 0.0
+        self._judged = 0.0
+
+    def draft(self, tokens: Sequence[int], limit: int) -> tuple[int, ...]:
+        """What may follow these tokens, of which there are no fewer than before; none if it does not pay."""
+        said = tokens[len(self._text) :]
+        self._learn(said)
+        self._text.extend(said)
+        self._guess = self._text.next_ids(self._most)
+        length = self._choose_length(self.acceptance, min(limit, self._most)) if self._guess and limit > 0 else 0
+        return self._guess[:length]
+
+    @property
+    def acceptance(self) -> float:
+        """The probability that a token that was looked up stands if all before it do."""
+        return (_PRIOR_TOKENS * _PRIOR + self._stood) / (_PRIOR_TOKENS + self._judged)
+
+    def _learn(self, said: Sequence[int]) -> None:
+        if not self._guess or not said:
+            return
+        stood = common_length(self._guess, said)
+        self._stood = _FORGETTING * self._stood + stood
+        self._judged = _FORGETTING * self._judged + min(stood + 1, len(self._guess), len(said))
+
+
+def choose_length(engine: Engine, acceptance: float, most: int) -> int:
+    """The length up to ``most`` with the most tokens per time as the engine is filled now; 0: none pays."""
+    steps = CostCurve.of(engine.stats.costs)
+    if steps is None:
+        return most
+    costs = RoundCosts(steps, max(1, sum(sequence.busy for sequence in engine.sequences)))
+    best = best_draft_length(most, acceptance, costs)
+    return best if goodput(best, acceptance, costs) * steps.ms(costs.sessions) > 1.0 else 0
