@@ -122,8 +122,7 @@ class Sequence:
 
     def begin(self, draft: tuple[int, ...], terms: object | None, run: int, *, room: int = 0) -> None:
         """Take on a request; without a draft the run drafter may make one of ``room`` tokens."""
-        looks_up = self.run_drafter is not None and not draft and terms is None and room > 0
-        looked_up = self.run_drafter.draft(self.tokens, room)[:room] if looks_up and self.run_drafter else ()
+        looked_up = () if draft or terms is not None else self._look_up(room)
         self.draft, self.terms, self.run, self.looked_up = draft or looked_up, terms, run, len(looked_up)
         self.busy = self.eager = True
 
@@ -131,3 +130,8 @@ class Sequence:
         """Drop what is left of the request."""
         self.draft, self.terms, self.run, self.looked_up = (), None, 0, 0
         self.busy = self.waited = self.has_news = False
+
+    def _look_up(self, room: int) -> tuple[int, ...]:
+        if self.run_drafter is None or room <= 0:
+            return ()
+        return self.run_drafter.draft(self.tokens, room)[:room]

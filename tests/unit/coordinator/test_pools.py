@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from random import Random
 
 from draftmesh.coordinator.pools.drafter_seating import DrafterRouting, DrafterSeats
@@ -146,6 +147,19 @@ async def test_books_are_kept_by_pair() -> None:
         other.record(Ledger(rounds=3))
         member = pool.members[0]
         assert (member.ledger.rounds, member.pair(b"target").rounds, member.pair(b"other").rounds) == (5, 2, 3)
+
+
+@in_virtual_time
+async def test_sessions_of_one_method_learn_together_how_far_a_member_is() -> None:
+    """A block of another method takes another time."""
+    drafter = fake_drafter()
+    drafter.methods = (Method.EXACT, Method.SLRS)
+    pool = pool_of(a=drafter)
+    async with pool.open(["a"]):
+        first, second = [await drafter_seats(pool).acquire() for _ in range(2)]
+        other = await drafter_seats(pool, replace(WISH, method=Method.SLRS)).acquire()
+        first.delay_ms.add(80.0)
+        assert (second.delay_ms.value, other.delay_ms.count) == (80.0, 0)
 
 
 @in_virtual_time
