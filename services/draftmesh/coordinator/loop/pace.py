@@ -52,8 +52,8 @@ class PaceConfig:
     up."""
 
     run_on_share: float = 0.6
-    """As large a share is there time for wherever a target that is far takes a step after a draft, in (0, 1]: nobody
-    can tell it in time that the next draft is on its way."""
+    """The same for the steps that a target which is far takes after a draft, in (0, 1]: it cannot be told in time that
+    the next draft is on its way."""
 
     far_share: float = 0.1
     """A verifier is far if the way there and back takes this share of a step of the target."""

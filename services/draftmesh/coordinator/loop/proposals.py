@@ -221,7 +221,9 @@ class Proposals:
             yield along.cut(limit)
         for branch in feed.branches() if self._is_far else ():
             way = guess(drafts, branch.draft)
-            if way.partings <= 1 and len(way.draft.ids) >= (1 if branch.is_whole else plan.sufficient_ahead):
+            enough = 1 if branch.is_whole else plan.sufficient_ahead
+            # That the target parts from two drafts as foreseen is unlikely: places are for likelier ones.
+            if way.partings <= 1 and len(way.draft.ids) >= enough:
                 yield way.cut(min(plan.ready, room.limit(way)))
 
     @property
