@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from draftmesh.coordinator.drafting.trail import position_of
-from draftmesh.core.text import Item, TextPrefix
+from draftmesh.core.text import Item, TextPrefix, join_items
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +25,17 @@ class Branch:
     prefixes: tuple[TextPrefix, ...]
     """The text before each of the last ones, which are its own, and after them."""
 
-    pauses: bool = False
+    pauses: bool
     """Whether the drafter would not go on with it, either, before another commit."""
+
+    text: tuple[Item, ...]
+    """The path, neighbouring bytes joined: it is looked at often."""
 
     @classmethod
     def of(cls, before: Sequence[Item], start: TextPrefix, own: Sequence[Item], *, pauses: bool) -> Branch:
         """With ``own`` atoms after those ``before``, which end with ``start``."""
-        prefixes = accumulate(own, lambda prefix, atom: prefix.extend((atom,)), initial=start)
-        return cls((*before, *own), tuple(prefixes), pauses)
+        path, prefixes = (*before, *own), accumulate(own, lambda prefix, atom: prefix.extend((atom,)), initial=start)
+        return cls(path, tuple(prefixes), pauses, join_items(path))
 
     @property
     def num_own(self) -> int:
@@ -60,8 +63,8 @@ class Branch:
 
     def after(self, settled: Sequence[Item]) -> Branch:
         """What is left of it when these are committed, which it says first."""
-        passed = max(0, len(settled) - self.start)
-        return Branch(self.path[len(settled) :], self.prefixes[passed:], self.pauses)
+        path, passed = self.path[len(settled) :], max(0, len(settled) - self.start)
+        return Branch(path, self.prefixes[passed:], self.pauses, join_items(path))
 
 
 class Branches:

@@ -51,7 +51,7 @@ class DraftBuffer:
     @property
     def branches(self) -> tuple[tuple[tuple[Item, ...], bool], ...]:
         """For each that may still be taken, the text after the committed text that takes it, and whether it pauses."""
-        return tuple((join_items(branch.path), branch.pauses) for branch in self._branches.known)
+        return tuple((branch.text, branch.pauses) for branch in self._branches.known)
 
     @property
     def kept(self) -> int:
