@@ -17,7 +17,7 @@ from draftmesh.engine.limits import EngineLimits
 from draftmesh.engine.paging import Paging
 from draftmesh.engine.sequence import RunDrafter
 from draftmesh.engine.sequence import Sequence as EngineSequence
-from draftmesh.engine.stats import StepReport
+from draftmesh.engine.stats import Sharing, StepReport
 from tests.helpers.fake_runner import CountingRunner
 from tests.helpers.fakes_token_table import FakeTokenTable
 from tests.helpers.fakes_verifier import FakeResidual
@@ -115,7 +115,7 @@ class FakeRunDrafter:
     good: int
     vocabulary_size: int = 1000
 
-    def draft(self, tokens: Sequence[int], limit: int) -> tuple[int, ...]:
+    def draft(self, tokens: Sequence[int], limit: int, sharing: Sharing) -> tuple[int, ...]:  # noqa: ARG002
         """Part of ``RunDrafter``; whether the last token is right depends on nothing."""
         text = list(tokens)
         for _ in range(self.good):

@@ -49,7 +49,7 @@ class RoundTrace:
         attributes = {
             tracing.ROUND: request.round,
             tracing.DRAFTED_TOKENS: len(request.draft_ids),
-            tracing.FREE_RUN_TOKENS: request.free_run,
+            tracing.FREE_RUN_STEPS: request.free_run,
         }
         span = self._tracer.start_span(tracing.SPAN_ROUND, attributes=attributes, start_time=start_ns)
         self._open[request.round] = span

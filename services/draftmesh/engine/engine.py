@@ -22,11 +22,12 @@ from draftmesh.decoding.history import History
 from draftmesh.engine.batch_judging import as_draftmesh_error, judge_batch
 from draftmesh.engine.judging import Judge, Judgement
 from draftmesh.engine.limits import EngineLimits
+from draftmesh.engine.looking_up import look_up
 from draftmesh.engine.model_runner import Runner
 from draftmesh.engine.paging import Paging
 from draftmesh.engine.scheduler import Ready, ScheduledRows, Scheduler
 from draftmesh.engine.sequence import RunDrafter, Sequence, SequenceListener
-from draftmesh.engine.stats import EngineStats, StepMeter, StepReport
+from draftmesh.engine.stats import EngineStats, Sharing, StepMeter, StepReport
 
 _log = structlog.get_logger(__name__)
 
@@ -113,7 +114,7 @@ class Engine:
         self._check_rests(seq)
         if len(draft) > (room := self.room(seq)) or room < 0:
             raise PromptTooLongError(f"a draft of {len(draft)} tokens, but there is room for {max(0, room)}")
-        seq.begin(tuple(draft), terms, run, room=room)
+        seq.begin(tuple(draft), terms, run)
 
     def room(self, seq: Sequence) -> int:
         """Draft tokens that a request may have now; negative when the context is full."""
@@ -168,6 +169,7 @@ class Engine:
     def step(self) -> StepReport | None:
         """One forward for all sequences that have tokens to catch up; None when there is nothing to do."""
         started = self._clock()
+        self._look_up()
         batch = self._scheduler.schedule()
         if not batch:
             return None
@@ -228,6 +230,15 @@ class Engine:
         """Raise AssertionError unless the books of blocks and sequences agree."""
         self._paging.check_integrity(list(self._sequences.values()))
 
+    def _look_up(self) -> None:
+        lookers = [seq for seq in self._sequences.values() if seq.looks_up]
+        if not lookers:
+            return
+        ready, budget = self._scheduler.ready, self.limits.token_budget_tokens
+        sharing = Sharing(ready.rows, budget - ready.rows, ready.sequences, len(lookers), self._meter.costs)
+        for seq, error in look_up(lookers, self.room, sharing, self._paging):
+            self._fail(seq, error)
+
     def _commit_all(
         self, batch: list[ScheduledRows], said: dict[int, Judgement | DraftmeshError]
     ) -> list[tuple[Sequence, Judgement, tuple[int, ...]]]:
@@ -270,7 +281,7 @@ class Engine:
         if self._ends(seq, judgement, settled):
             seq.rest()
         else:
-            seq.begin((), None, seq.run - 1, room=self.room(seq))
+            seq.begin((), None, seq.run - 1)
         return settled
 
     def _ends(self, seq: Sequence, judgement: Judgement, settled: tuple[int, ...]) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from draftmesh.core.errors import DraftmeshError
 from draftmesh.core.sampling import Method
 from draftmesh.decoding.history import History
-from draftmesh.engine.stats import StepReport
+from draftmesh.engine.stats import Sharing, StepReport
 
 if TYPE_CHECKING:
     from draftmesh.decoding.judge import Judgement  # its module needs torch, and bookkeeping does not
@@ -39,12 +39,12 @@ class SequenceListener(Protocol):
 
 
 class RunDrafter(Protocol):
-    """Drafts for one sequence while nobody else does; called on the engine's thread, between steps.
+    """Drafts for one sequence while nobody else does; called on the engine's thread, right before a step.
 
     An exception raised here fails this sequence alone.
     """
 
-    def draft(self, tokens: Seq[int], limit: int) -> tuple[int, ...]:
+    def draft(self, tokens: Seq[int], limit: int, sharing: Sharing) -> tuple[int, ...]:
         """What may follow ``tokens``, all there are: at most ``limit`` ids that the judge knows, perhaps none."""
 
 
@@ -120,18 +120,22 @@ class Sequence:
             return len(self.tokens) + len(self.draft)
         return len(self.tokens) - 1 if self.eager else 0
 
-    def begin(self, draft: tuple[int, ...], terms: object | None, run: int, *, room: int = 0) -> None:
-        """Take on a request; without a draft the run drafter may make one of ``room`` tokens."""
-        looked_up = () if draft or terms is not None else self._look_up(room)
-        self.draft, self.terms, self.run, self.looked_up = draft or looked_up, terms, run, len(looked_up)
+    @property
+    def looks_up(self) -> bool:
+        """Whether its run drafter may make a draft for the next step."""
+        is_caught_up = self.first_row == len(self.tokens) - 1
+        return self.run_drafter is not None and self.busy and is_caught_up and not self.draft and self.terms is None
+
+    def begin(self, draft: tuple[int, ...], terms: object | None, run: int) -> None:
+        """Take on a request."""
+        self.draft, self.terms, self.run, self.looked_up = draft, terms, run, 0
         self.busy = self.eager = True
+
+    def look_up(self, draft: tuple[int, ...]) -> None:
+        """Have what the run drafter has made judged in the next step."""
+        self.draft, self.looked_up = draft, len(draft)
 
     def rest(self) -> None:
         """Drop what is left of the request."""
         self.draft, self.terms, self.run, self.looked_up = (), None, 0, 0
         self.busy = self.waited = self.has_news = False
-
-    def _look_up(self, room: int) -> tuple[int, ...]:
-        if self.run_drafter is None or room <= 0:
-            return ()
-        return self.run_drafter.draft(self.tokens, room)[:room]

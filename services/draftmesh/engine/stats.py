@@ -35,6 +35,26 @@ class StepReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Sharing:
+    """The step that a look-up is for."""
+
+    rows: int
+    """Token rows of it without what is looked up."""
+
+    spare_rows: int
+    """That it could have beside those."""
+
+    sequences: int
+    """With a request, so that each gets a token at least."""
+
+    lookers: int
+    """Sequences that may look up, at least 1: it is taken that they do alike."""
+
+    costs: tuple[CostPoint, ...]
+    """Measured duration of a step by its number of rows."""
+
+
+@dataclass(frozen=True, slots=True)
 class EngineStats:
     """A snapshot of an engine."""
 

@@ -9,8 +9,8 @@ new rounds and of engine steps. Everything between two steps is a token boundary
   the tokens have passed it by, it is stale.
 * A stale round is answered with the present state, costs nothing and stops nothing: a free run goes on. So answers
   can overtake each other: a stale round's comes before the last one of the free run that it met.
-* A round without a draft that lags behind asks for the same tokens still: those of them that are there already are
-  taken off its number, and it replaces the free run that it met.
+* A round without a draft that lags behind asks for no more than it did: a step less for each token that is there
+  already. It replaces the free run that it met.
 * A judgement may leave its last token open (``slrs``: the residual of a rejected draft). The round then asks for ψ and
   waits (``recovery``), as often as it takes; while it waits no other round and no free run begins, for the position
   belongs to this draft. One verdict says it all: the accepted tokens and the recovered one. If the accepted tokens

@@ -7,15 +7,12 @@ the same. How much of them stands is measured all the time, whether they are jud
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from draftmesh.core.sequences import common_length
-from draftmesh.decoding.draft_length import CostCurve, RoundCosts, best_draft_length, goodput
+from draftmesh.decoding.draft_length import CostCurve, expected_tokens
 from draftmesh.decoding.prompt_lookup import PromptLookup
-from draftmesh.engine.engine import Engine
-
-ChooseLength = Callable[[float, int], int]
-"""Tokens that it pays to judge, from the probability that one stands if all before it do, and a limit."""
+from draftmesh.engine.stats import Sharing
 
 _PRIOR = 0.5
 _PRIOR_TOKENS = 4.0
@@ -26,23 +23,21 @@ _FORGETTING = 0.9
 class RunLookup:
     """Of one sequence; satisfies ``engine.sequence.RunDrafter``."""
 
-    def __init__(self, choose_length: ChooseLength, most: int) -> None:
+    def __init__(self, most: int) -> None:
         """Drafts of ``most`` tokens at most."""
-        self._choose_length = choose_length
         self._most = most
         self._text = PromptLookup()
         self._guess: tuple[int, ...] = ()  # what follows the text so far
         self._stood = 0.0
         self._judged = 0.0
 
-    def draft(self, tokens: Sequence[int], limit: int) -> tuple[int, ...]:
+    def draft(self, tokens: Sequence[int], limit: int, sharing: Sharing) -> tuple[int, ...]:
         """What may follow these tokens, of which there are no fewer than before; none if it does not pay."""
         said = tokens[len(self._text) :]
         self._learn(said)
         self._text.extend(said)
         self._guess = self._text.next_ids(self._most)
-        length = self._choose_length(self.acceptance, min(limit, self._most)) if self._guess and limit > 0 else 0
-        return self._guess[:length]
+        return self._guess[: best_length(min(limit, len(self._guess)), self.acceptance, sharing)]
 
     @property
     def acceptance(self) -> float:
@@ -57,11 +52,19 @@ class RunLookup:
         self._judged = _FORGETTING * self._judged + min(stood + 1, len(self._guess), len(said))
 
 
-def choose_length(engine: Engine, acceptance: float, most: int) -> int:
-    """The length up to ``most`` with the most tokens per time as the engine is filled now; 0: none pays."""
-    steps = CostCurve.of(engine.stats.costs)
+def best_length(most: int, acceptance: float, sharing: Sharing) -> int:
+    """The length up to ``most`` with which the step has the most tokens per time, 0 if none pays; the smallest of them.
+
+    Every sequence that shares the step has a token from it, and those that look up k each E(k), which costs all of them
+    k rows more for each that does. Where nothing is known of costs, rows cost nothing.
+    """
+    steps = CostCurve.of(sharing.costs)
     if steps is None:
         return most
-    costs = RoundCosts(steps, max(1, sum(sequence.busy for sequence in engine.sequences)))
-    best = best_draft_length(most, acceptance, costs)
-    return best if goodput(best, acceptance, costs) * steps.ms(costs.sessions) > 1.0 else 0
+    others = sharing.sequences - sharing.lookers
+
+    def goodput(length: int) -> float:
+        tokens = others + sharing.lookers * expected_tokens(length, acceptance)
+        return tokens / steps.ms(sharing.rows + sharing.lookers * length)
+
+    return max(range(most + 1), key=goodput)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 from draftmesh.core.errors import DraftmeshError, InvalidRequestError
 from draftmesh.core.protocols import Clock, TokenTable
@@ -22,7 +21,7 @@ from draftmesh.verifier.committed import CommittedTokens
 from draftmesh.verifier.gathering import Gathering
 from draftmesh.verifier.placement import Work
 from draftmesh.verifier.rounds import RoundLimits, Rounds
-from draftmesh.verifier.run_lookup import RunLookup, choose_length
+from draftmesh.verifier.run_lookup import RunLookup
 
 Outgoing = Verdict | PsiQuery | Draining
 
@@ -75,7 +74,7 @@ class EngineSession:
             self._history,
             self,
             method=request.method,
-            run_drafter=self._run_lookup(engine),
+            run_drafter=self._run_lookup(),
         )
 
     def receive(self, request: VerifyRound, arrived_s: float) -> None:
@@ -132,12 +131,12 @@ class EngineSession:
         self._sequence = None
         self._outbox.close(error)
 
-    def _run_lookup(self, engine: Engine) -> RunLookup | None:
+    def _run_lookup(self) -> RunLookup | None:
         """What drafts while nobody sends a draft; not where that would be another law, or where none was asked for."""
         most, method = self._limits.lookup_tokens, self._request.method
         if not most or method is Method.OFF or method.judges_by_ratio:
             return None
-        return RunLookup(partial(choose_length, engine), most)
+        return RunLookup(most)
 
     def _take_in(self, message: Callable[[], None]) -> None:
         if self._sequence is None:

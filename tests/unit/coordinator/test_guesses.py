@@ -59,7 +59,9 @@ PARTS_NEXT = Guess((7, 4, 1), Draft((4,)), depth=2, partings=1)
     ("guesses", "room", "knows_whole", "sent"),
     [
         ([*PARTS, WHOLE], 2, False, (WHOLE, PARTS[0])),
-        ([PARTS_NEXT, *PARTS, NEXT, WHOLE], 4, False, (WHOLE, NEXT, PARTS[0], PARTS[1])),
+        ([PARTS_NEXT, *PARTS, NEXT, WHOLE], 9, False, (WHOLE, NEXT, *PARTS)),
+        ([PARTS_NEXT, *PARTS, NEXT, WHOLE], 12, False, (WHOLE, NEXT, *PARTS, PARTS_NEXT)),
+        ([PARTS_NEXT, *PARTS, NEXT, WHOLE], 6, False, (WHOLE, *PARTS)),
         (PARTS, 2, False, (PARTS[0],)),
         (PARTS, 2, True, (PARTS[0], PARTS[1])),
         (PARTS, 0, False, ()),

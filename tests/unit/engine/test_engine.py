@@ -147,6 +147,31 @@ def test_a_run_drafter_says_no_more_than_there_is_room_for() -> None:
     assert (listener.tokens, listener.errors) == ([4, 5, 6, 7, 8], [])
 
 
+def test_nobody_loses_blocks_to_what_is_looked_up() -> None:
+    """What rests may be wanted again, and a step has no more rows than its budget."""
+    engine, runner = fake_engine(kv_blocks=2, block_size=4, token_budget=6)
+    drafter = FakeRunDrafter(lambda text: text[-1] + 1, good=3)
+    resting, _ = open_sequence(engine, [50, 51])
+    seq, listener = open_sequence(engine, [1, 2], run_drafter=drafter)
+    run_dry(engine)
+    engine.submit(seq)
+    run_dry(engine)
+    assert (listener.tokens, resting.num_computed, engine.stats.preemptions) == ([3], 1, 0)
+    assert runner.batches[-1][0].count == 1
+
+
+def test_what_is_looked_up_keeps_within_a_steps_rows() -> None:
+    """Everybody has a row first."""
+    engine, runner = fake_engine(token_budget=7)
+    drafter = FakeRunDrafter(lambda text: text[-1] + 1, good=9)
+    seqs = [open_sequence(engine, [start, start + 1], run_drafter=drafter)[0] for start in (10, 20, 30)]
+    run_dry(engine)
+    for seq in seqs:
+        engine.submit(seq)
+    run_dry(engine)
+    assert [rows.count for rows in runner.batches[-1]] == [2, 2, 2]
+
+
 def test_a_run_drafter_that_fails_ends_its_own_sequence() -> None:
     """Nobody else is harmed."""
     engine, _ = fake_engine()

@@ -101,7 +101,7 @@ def _judges(span: RecordedSpan) -> bool:
     """Whether it judged a draft and nothing else; the last rounds of a session may never have been answered."""
     of = span.attributes
     answered = tracing.FORWARD_MS in of and not of.get(tracing.STALE)
-    return bool(answered and of.get(tracing.DRAFTED_TOKENS) and not of.get(tracing.FREE_RUN_TOKENS))
+    return bool(answered and of.get(tracing.DRAFTED_TOKENS) and not of.get(tracing.FREE_RUN_STEPS))
 
 
 def _stages(span: RecordedSpan, children: Sequence[RecordedSpan]) -> RoundStages:

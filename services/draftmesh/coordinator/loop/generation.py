@@ -208,7 +208,7 @@ class Generation:
         if self._transcript.finished:
             return Decision()
         if now.rounds.judged is not None:
-            return self._decide_ahead(now)
+            return Decision() if now.seat.should_move else self._decide_ahead(now)
         state = VerifierState(
             is_idle=now.rounds.is_idle,
             limit_tokens=min(now.seat.limit_tokens, self._remaining_tokens - 1),  # one token always follows a draft

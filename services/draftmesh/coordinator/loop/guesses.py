@@ -18,6 +18,8 @@ from dataclasses import dataclass, replace
 from draftmesh.coordinator.drafting.drafts import Draft
 from draftmesh.core.sequences import common_length
 
+_PLACES_FOR_NEXT = 6
+
 
 @dataclass(frozen=True, slots=True)
 class Guess:
@@ -62,11 +64,13 @@ def chosen(guesses: Iterable[Guess], room: int, *, knows_whole: bool) -> tuple[G
     """At most ``room`` of them, those that the target parts from fewest drafts for first, which are the likeliest.
 
     The last place is kept for the one that follows if all of the first draft is accepted, unless there is one, or
-    ``knows_whole``: one has been sent.
+    ``knows_whole``: one has been sent. Several are kept from those that follow drafts which were sent ahead: it takes
+    the verifier long to refuse them, and when the target has parted from the first draft there is need of places.
     """
     ordered = sorted(guesses, key=lambda one: (one.partings, one.depth))
-    has_whole = any((one.partings, one.depth) == (0, 1) for one in ordered)
-    return tuple(ordered[: max(0, room if knows_whole or has_whole else room - 1)])
+    kept = [one for place, one in enumerate(ordered) if one.depth == 1 or place < room - _PLACES_FOR_NEXT]
+    has_whole = any((one.partings, one.depth) == (0, 1) for one in kept)
+    return tuple(kept[: max(0, room if knows_whole or has_whole else room - 1)])
 
 
 def distinct(guesses: Iterable[Guess]) -> tuple[Guess, ...]:

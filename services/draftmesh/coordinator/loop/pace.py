@@ -10,8 +10,9 @@ pays; a free run started in its place would not: the draft would have to wait fo
   drafter last heard of a commit. Then what there is goes out, and if there is nothing, a free run starts.
 * A draft with g accepted tokens saves g steps, so a wait of more than g steps cannot pay: with drafts that are
   mostly wrong (moving average of g below 1) the patience is that much shorter.
-* A draft that is far, so that the target can take a step before it comes (``free_step_share``), is not waited for
-  meanwhile: the target takes as many steps as there is time for. A token that the draft says too is taken off it.
+* A draft that is far, so that the target can take most of a step before it comes (``free_step_share``), is not waited
+  for meanwhile: the target takes as many steps as there is time for, and judges in them what its own text suggests. A
+  token that the draft says too is taken off it.
 * Waits that bring nothing halve the patience, down to none; a draft in time doubles it. So a drafter that is too
   slow costs about two steps once, and then nothing: its drafts interrupt free runs, whenever they come.
 """

@@ -63,7 +63,7 @@ class Decision:
     """Goes out, if it is not empty."""
 
     ahead: tuple[Guess, ...] = ()
-    """Go out too, one for each outcome of the draft that is being judged."""
+    """Go out too, one for each outcome of the draft that is being judged, or of one that was sent ahead."""
 
     free_run: bool = False
     """The target goes on alone."""

@@ -21,7 +21,7 @@ def span(name: str, start_ms: float, end_ms: float, *, id: int = 2, parent: int 
 
 def round_span(start_ms: float, end_ms: float, **attributes: float) -> RecordedSpan:
     """A round that judged four draft tokens, unless ``attributes`` say otherwise."""
-    found = {"draftmesh.drafted_tokens": 4, "draftmesh.free_run_tokens": 0, "draftmesh.stale": False, **TIMINGS}
+    found = {"draftmesh.drafted_tokens": 4, "draftmesh.free_run_steps": 0, "draftmesh.stale": False, **TIMINGS}
     found |= {f"draftmesh.{name}": value for name, value in attributes.items()}
     return RecordedSpan("draftmesh.round", 1, None, round(start_ms * MS), round(end_ms * MS), found)
 
@@ -70,7 +70,7 @@ def test_a_translation_within_the_wait_cost_the_round_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "attributes", [{"drafted_tokens": 0, "free_run_tokens": 16}, {"free_run_tokens": 16}, {"stale": True}]
+    "attributes", [{"drafted_tokens": 0, "free_run_steps": 16}, {"free_run_steps": 16}, {"stale": True}]
 )
 def test_only_rounds_that_judged_a_draft_and_nothing_else_count(attributes: dict[str, float]) -> None:
     """A free run holds many forwards, and a stale round none."""
