@@ -75,8 +75,9 @@ class VerifierBench:
 
     @asynccontextmanager
     async def session(self, opening: VerifyOpen) -> AsyncIterator[SessionBench]:
-        """An open session."""
+        """An open session, once the verifier has said so."""
         async with self.peer.open(opening) as stream:
+            await stream.opened()
             yield SessionBench(stream, list(opening.committed_ids))
 
     async def alone(self, opening: VerifyOpen) -> Said:

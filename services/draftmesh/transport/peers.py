@@ -195,11 +195,25 @@ class GrpcDrafter(_Peer):
 class GrpcVerifyStream:
     """``core.protocols.VerifyStream`` over gRPC."""
 
-    def __init__(self, stream: _VerifySession, opened: codec_verify.VerifyOpened) -> None:
-        """Wrap an opened stream; made by :meth:`GrpcVerifier.open`."""
+    def __init__(self, stream: _VerifySession, open_s: float) -> None:
+        """Wrap a stream whose first message has been sent, by :meth:`GrpcVerifier.open`."""
         self.session = stream
-        self.opened = opened
-        """What the verifier said of itself when it opened the stream."""
+        self._open_s = open_s
+        self._opened: codec_verify.VerifyOpened | None = None
+
+    async def opened(self) -> codec_verify.VerifyOpened:
+        """What the verifier says of itself when it has opened the stream.
+
+        Raises:
+            DeadlineError: it does not answer in time.
+            DraftmeshError: it refuses, or is not there.
+        """
+        if self._opened is None:
+            answer = await self.session.first_answer(self._open_s)
+            if not isinstance(answer, codec_verify.VerifyOpened):
+                raise InternalError("the verifier did not begin with VerifyOpened")
+            self._opened = answer
+        return self._opened
 
     @property
     def draining(self) -> bool:
@@ -211,7 +225,11 @@ class GrpcVerifyStream:
         await self.session.send_any(message, traceparent)
 
     async def receive(self) -> Verdict | PsiQuery:
-        """The next message; cancelling the wait loses none. Raises a DraftmeshError when the stream has ended."""
+        """The next message; cancelling the wait loses none.
+
+        Raises a DraftmeshError when the stream has ended, or as :meth:`opened` does if it never began.
+        """
+        await self.opened()
         message = await self.session.receive_any()
         if isinstance(message, codec_verify.VerifyOpened):
             raise InternalError("the verifier opened the stream twice")
@@ -230,9 +248,8 @@ class GrpcVerifier(_Peer):
     async def open(self, request: VerifyOpen) -> AsyncIterator[GrpcVerifyStream]:
         """Open a session's stream; leaving the context cancels the call, and the verifier frees what it holds.
 
-        Raises:
-            DeadlineError: the verifier did not answer in time.
-            DraftmeshError: it refused, or is not there.
+        Rounds may be sent at once: to a verifier that is far, a way there and back is saved. Whether it has opened the
+        stream, what it sends tells.
         """
         call = self._stub.Verify(timeout=self._timeouts.session_s, metadata=trace_metadata())
         async with call_stream(call, self._name, self._timeouts.send_s) as stream:
@@ -243,10 +260,8 @@ class GrpcVerifier(_Peer):
                 codec_verify.verify_request_to_proto,
                 codec_verify.verify_response_from_proto,
             )
-            opened = await session.handshake(request, self._timeouts.open_s)
-            if not isinstance(opened, codec_verify.VerifyOpened):
-                raise InternalError(f"{self._name} did not begin with VerifyOpened")
-            yield GrpcVerifyStream(session, opened)
+            await session.begin(request)
+            yield GrpcVerifyStream(session, self._timeouts.open_s)
 
     async def info(self) -> VerifierInfo:
         """Who it is."""

@@ -63,10 +63,18 @@ class SessionStream(Generic[RequestT, ResponseT, OutT, InT]):
             UnavailableError: the peer is not there, or about to stop.
             DraftmeshError: it refused.
         """
+        await self.begin(opening)
+        return await self.first_answer(open_s)
+
+    async def begin(self, opening: OutT) -> None:
+        """Send the first message; :meth:`first_answer` says whether it has arrived."""
+        with suppress(UnavailableError):  # what comes in says why it could not go out
+            await self.send_any(opening)
+
+    async def first_answer(self, open_s: float) -> InT:
+        """Wait for the first answer; raises as :meth:`handshake`."""
         try:
             async with asyncio.timeout(open_s):
-                with suppress(UnavailableError):  # what comes in says why it could not go out
-                    await self.send_any(opening)
                 return await self.receive_any()
         except TimeoutError:
             raise DeadlineError(f"{self._peer} did not open the stream within {open_s:g} s") from None

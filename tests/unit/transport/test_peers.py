@@ -104,11 +104,13 @@ async def connected(servicer: ScriptedDrafter, timeouts: Timeouts | None = None)
 
 
 @asynccontextmanager
-async def connected_verifier(servicer: ScriptedVerifier) -> AsyncIterator[GrpcVerifier]:
+async def connected_verifier(
+    servicer: ScriptedVerifier, timeouts: Timeouts | None = None
+) -> AsyncIterator[GrpcVerifier]:
     """A verifier peer on a server of its own."""
     async with (
         running_server(servicer.register, VERIFIER_SERVICE) as server,
-        GrpcVerifier(server.address) as verifier,
+        GrpcVerifier(server.address, timeouts) as verifier,
     ):
         yield verifier
 
@@ -463,8 +465,8 @@ async def test_a_verifier_that_cancels_the_opening_is_unavailable() -> None:
     """The same holds for verifiers."""
     async with connected_verifier(ScriptedVerifier(cancel)) as verifier:
         with pytest.raises(UnavailableError, match="withdrew"):
-            async with verifier.open(OPEN_VERIFY):
-                pass
+            async with verifier.open(OPEN_VERIFY) as stream:
+                await stream.receive()
 
 
 async def test_info_of_a_drafter() -> None:
@@ -521,12 +523,36 @@ async def test_a_verify_session() -> None:
             await context.write(verify_response_to_proto(answer, FENCE))
 
     async with connected_verifier(ScriptedVerifier(script)) as verifier, verifier.open(OPEN_VERIFY) as stream:
-        opened = stream.opened
+        opened = await stream.opened()
         await stream.send(VerifyRound(1, TokenPrefix(), (4, 5), free_run=2))
         got = [await stream.receive()]
         await stream.send(PsiReply(9, (0.5,)))
         got.append(await stream.receive())
     assert (VerifyOpened(b"target", 16), sent, answers) == (opened, received, got)
+
+
+async def test_a_round_need_not_wait_until_a_verifier_has_opened_the_stream() -> None:
+    """What the verifier says of itself comes first nevertheless, and is no answer to the round."""
+    verdict = Verdict(1, RoundStatus.DONE, TokenPrefix(), tokens=(4,))
+
+    async def script(context: Context) -> None:
+        for _ in range(2):
+            await context.read()
+        await context.write(verify_response_to_proto(VerifyOpened(b"target", 16), FENCE))
+        await context.write(verify_response_to_proto(verdict, FENCE))
+
+    async with connected_verifier(ScriptedVerifier(script)) as verifier, verifier.open(OPEN_VERIFY) as stream:
+        await stream.send(VerifyRound(1, TokenPrefix(), free_run=1))
+        assert await stream.receive() == verdict
+
+
+async def test_a_verifier_that_does_not_open_the_stream_in_time_is_given_up() -> None:
+    """However many rounds it has taken."""
+    peer = connected_verifier(ScriptedVerifier(read_forever), Timeouts(open_s=0.2))
+    async with peer as verifier, verifier.open(OPEN_VERIFY) as stream:
+        await stream.send(VerifyRound(1, TokenPrefix(), free_run=1))
+        with pytest.raises(DeadlineError, match="did not open"):
+            await stream.receive()
 
 
 async def test_leaving_the_context_ends_the_session_at_the_verifier() -> None:
@@ -539,8 +565,8 @@ async def test_leaving_the_context_ends_the_session_at_the_verifier() -> None:
 
     servicer = ScriptedVerifier(script)
     async with connected_verifier(servicer) as verifier:
-        async with verifier.open(OPEN_VERIFY):
-            pass
+        async with verifier.open(OPEN_VERIFY) as stream:
+            await stream.opened()
         await servicer.session_ended.wait()
 
 
