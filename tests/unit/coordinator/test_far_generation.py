@@ -50,3 +50,24 @@ def test_a_verifier_that_is_far_does_not_wait_for_what_was_guessed() -> None:
 def test_delay_costs_less_than_the_gain() -> None:
     """With a drafter that is a step of the target away, drafting is faster than none."""
     assert mean_s(GenerationConfig(), to_drafter_ms=60.0) < 0.75 * LENGTH * 0.06
+
+
+def test_a_far_verifier_that_drains_is_left_though_much_could_be_sent_ahead() -> None:
+    """What is under way ends, and nothing new is sent."""
+    inner = [FakeVerifier(PATH, tiny_tokenizer().vocabulary, step_ms=60.0) for _ in range(2)]
+    drafter = FakeDrafter(text_of(PATH), accuracy=1.0, token_ms=1.0, branches=6)
+    verifiers = seats_of(*(FarVerifier(one, 60.0) for one in inner), load=COSTS)
+    output = Recorder()
+
+    async def main() -> int:
+        job, drafters = job_of(StopConditions(max_tokens=LENGTH), draft_tokens=6), seats_of(drafter, limit_tokens=32)
+        running = asyncio.create_task(make_generation(job, verifiers, drafters, output, GenerationConfig()).run())
+        await asyncio.sleep(1.0)
+        said = len(output.ids)
+        verifiers.seats[-1].retiring.set()
+        await running
+        return said
+
+    said = run_virtual(main())
+    assert output.ids == PATH[:LENGTH]
+    assert 10 < said < len(inner[1].opened[0].committed_ids) < said + 40
