@@ -160,8 +160,8 @@ class RoundBook:
         self._said(known, verdict)
         has_prefill, self._has_answered = not self._has_answered, True
         # Draft tokens that a free run had committed before the round arrived were not judged.
-        judged_tokens = len(known.request.draft_ids) - (verdict.base.length - known.request.base.length)
-        return Answer(verdict, judged_tokens if judges else 0, judges=judges, has_prefill=has_prefill)
+        judged_tokens = len(known.draft_ids) if judges else 0
+        return Answer(verdict, judged_tokens, judges=judges, has_prefill=has_prefill)
 
     @property
     def _drafts(self) -> Iterator[OpenRound]:
