@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from draftmesh.core.acceptance import AcceptanceCounts
 from draftmesh.core.sequences import common_length
 from draftmesh.decoding.draft_length import CostCurve, expected_tokens
 from draftmesh.decoding.prompt_lookup import PromptLookup
@@ -28,8 +29,7 @@ class RunLookup:
         self._most = most
         self._text = PromptLookup()
         self._guess: tuple[int, ...] = ()  # what follows the text so far
-        self._stood = 0.0
-        self._judged = 0.0
+        self._counts = AcceptanceCounts(_FORGETTING)
 
     def draft(self, tokens: Sequence[int], limit: int, sharing: Sharing) -> tuple[int, ...]:
         """What may follow these tokens, of which there are no fewer than before; none if it does not pay."""
@@ -42,14 +42,11 @@ class RunLookup:
     @property
     def acceptance(self) -> float:
         """The probability that a token that was looked up stands if all before it do."""
-        return (_PRIOR_TOKENS * _PRIOR + self._stood) / (_PRIOR_TOKENS + self._judged)
+        return self._counts.shrunk(_PRIOR, _PRIOR_TOKENS)
 
     def _learn(self, said: Sequence[int]) -> None:
-        if not self._guess or not said:
-            return
-        stood = common_length(self._guess, said)
-        self._stood = _FORGETTING * self._stood + stood
-        self._judged = _FORGETTING * self._judged + min(stood + 1, len(self._guess), len(said))
+        if self._guess and said:
+            self._counts.learn(common_length(self._guess, said), min(len(self._guess), len(said)))
 
 
 def best_length(most: int, acceptance: float, sharing: Sharing) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from draftmesh.core.acceptance import AcceptanceCounts
 from draftmesh.core.ledger import Ledger
 from draftmesh.core.ranges import require_positive, require_up_to
 
@@ -32,15 +33,13 @@ class Acceptance:
 
     def __init__(self, config: AcceptanceConfig) -> None:
         self._config = config
-        self._accepted = 0.0
-        self._judged = 0.0
+        self._counts = AcceptanceCounts(config.forgetting)
         self._rounds = 0.0
         self._drafted = 0.0
 
     def learn(self, accepted: int, judged: int) -> None:
-        """Take in a draft. Tokens after a rejected one say nothing: nobody would have accepted them."""
-        self._accepted = self._config.forgetting * self._accepted + accepted
-        self._judged = self._config.forgetting * self._judged + min(judged, accepted + 1)
+        """Take in a draft."""
+        self._counts.learn(accepted, judged)
         self._rounds = self._config.forgetting * self._rounds + 1.0
         self._drafted = self._config.forgetting * self._drafted + judged
 
@@ -49,7 +48,7 @@ class Acceptance:
         weight = self._config.prior_tokens
         accepted, judged = acceptances(pair)
         known = (weight * self._config.prior + accepted) / (weight + judged)
-        return (weight * known + self._accepted) / (weight + self._judged)
+        return self._counts.shrunk(known, weight)
 
     def judged_tokens(self, pair: Ledger) -> float:
         """Mean length of drafts, shrunk as :meth:`estimate` is."""
